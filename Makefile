@@ -1,0 +1,177 @@
+# Network Geometry: `make book` reads, `make test` checks, `make help` lists the rest.
+
+DATASET ?= digits
+PYTHON ?= python3
+TORCH_INDEX ?=
+NAME ?=
+
+PY := .venv/bin/python
+CHOSEN := $(filter command environment,$(firstword $(origin PYTHON)))
+
+# The CPU wheels have one address in this repository, the one that environment.yml names.
+ifeq ($(TORCH_INDEX),cpu)
+override TORCH_INDEX := $(shell sed -n 's/.*--extra-index-url *//p' environment.yml)
+endif
+
+# Settings of other projects must not reach this one's interpreter, installer or kernels.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONWARNINGS PYTEST_ADDOPTS PIP_USER PIP_TARGET
+unexport PIP_PREFIX JUPYTER_PATH SPHINXOPTS MAKEFLAGS
+export JUPYTER_PREFER_ENV_PATH := 1
+
+# Chapters run in their own folders, so a relative folder would mean another one there.
+absolute = $(if $(filter /%,$(firstword $(1))),$(1),$(CURDIR)/$(1))
+ifneq ($(strip $(COMPANION_DATA)),)
+override COMPANION_DATA := $(call absolute,$(COMPANION_DATA))
+export COMPANION_DATA
+else
+unexport COMPANION_DATA
+endif
+ifneq ($(strip $(COMPANION_CACHE)),)
+override COMPANION_CACHE := $(call absolute,$(COMPANION_CACHE))
+export COMPANION_CACHE
+else
+unexport COMPANION_CACHE
+endif
+
+# What the book and the tests run under: one thread each, no bars, claims that differ are errors.
+built := book test chapter references
+$(built): export OMP_NUM_THREADS := 1
+$(built): export MKL_NUM_THREADS := 1
+$(built): export COMPANION_PROGRESS := 0
+$(built): export COMPANION_STRICT := 1
+$(built): export IPYTHONDIR := $(CURDIR)/_build/ipython
+book chapter references: export COMPANION_DATASET := $(DATASET)
+test: export COMPANION_DATASET := digits
+test: export NETWORK_GEOMETRY_FULL :=
+bench: export OMP_NUM_THREADS := 1
+bench: export MKL_NUM_THREADS := 1
+
+.NOTPARALLEL:
+.PHONY: help book test chapter references lab normalize bench address clean clean-env environment
+
+help:
+	@echo "make book         execute every chapter and build the pages  (DATASET=mnist: on MNIST)"
+	@echo "make test         run the tests, then every chapter as a test"
+	@echo "make chapter      execute one chapter, then build the pages"
+	@echo "                  (NAME=distances/metric_structure)"
+	@echo "make lab          open the chapters in JupyterLab"
+	@echo "make references   train the reference networks that are missing  (DATASET=mnist)"
+	@echo "make normalize    bring the notebooks into the form in which they are committed"
+	@echo "make bench        compare the speed of the instruments with their alternatives"
+	@echo "make address      carry the repository's address from pyproject.toml to the other files"
+	@echo "make clean        remove what was built"
+	@echo "make clean-env    remove the environment .venv"
+	@echo
+	@echo "The first command makes the environment .venv with the versions of constraints.txt."
+	@echo "PYTHON=python3.12 chooses its interpreter; TORCH_INDEX=cpu takes PyTorch's CPU builds,"
+	@echo "TORCH_INDEX=ADDRESS those of any other index."
+
+# ---- the environment -------------------------------------------------------------------------
+
+# An editable installation holds this folder's address: a folder that was moved needs a new one.
+ifneq ($(shell cat .venv/.folder 2>/dev/null),$(CURDIR))
+.PHONY: .venv/.stamp
+endif
+
+# A package without its RECORD was cut off while being installed, and pip would take it for whole.
+.venv/.stamp: constraints.txt pyproject.toml
+	@$(PYTHON) -c '' 2>/dev/null || { \
+	  echo "No $(PYTHON) runs here: install Python 3.11.5 to 3.13, or name one with PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11, 5) <= sys.version_info[:3] < (3, 14))' || { \
+	  echo "$(PYTHON) is $$($(PYTHON) -V 2>&1): 3.11.5 to 3.13 is needed, name one with PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "$(PYTHON) lacks venv or ensurepip: install them (Debian, Ubuntu: apt install python3-venv)."; exit 1; }
+	@echo "== installing the locked versions into .venv (several GB where PyTorch comes with CUDA)"
+	@$(PY) -m pip --version >/dev/null 2>&1 || { rm -rf .venv; $(PYTHON) -m venv .venv; } || { \
+	  echo "No environment could be made: run 'make clean-env', then the same command again."; exit 1; }
+	@for info in .venv/lib/python*/site-packages/*.dist-info; do \
+	  test ! -d "$$info" || test -f "$$info/RECORD" || rm -rf "$$info"; done
+	@{ $(PY) -m pip install -q --disable-pip-version-check -c constraints.txt setuptools wheel && \
+	  $(PY) -m pip install --disable-pip-version-check -c constraints.txt --no-build-isolation \
+	    $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") -e '.[book,test]'; } || { \
+	  echo "The installation did not finish: run the same command again to go on with it; if it stops"; \
+	  echo "at the same place with the network there, run 'make clean-env' first."; exit 1; }
+	@$(PY) -c 'import torch, torchvision, sklearn, matplotlib, sphinx, pytest, companion' || { \
+	  echo "The environment is damaged: run 'make clean-env', then the same command again."; exit 1; }
+	@printf '%s' "$(CURDIR)" > .venv/.folder
+	@touch $@
+
+environment: .venv/.stamp
+	@$(PY) -c '' 2>/dev/null || { \
+	  echo "The interpreter of .venv is gone: run 'make clean-env', then the same command again."; exit 1; }
+ifneq ($(CHOSEN),)
+	@test "$$($(PYTHON) -c 'import sys; print(sys.version_info[:2])' 2>&1)" \
+	  = "$$($(PY) -c 'import sys; print(sys.version_info[:2])')" || { \
+	  echo "PYTHON=$(PYTHON) is not the $$($(PY) -V) of .venv: run 'make clean-env' to change it."; exit 1; }
+endif
+
+# ---- the book --------------------------------------------------------------------------------
+
+# Sphinx takes a page that it read with warnings for up to date, so that a failed build would pass
+# the second time. What it remembers is used only if the last thing that wrote it was a build that
+# passed; the executed chapters stay in their own cache.
+jupyter_book = $(PY) -c 'from jupyter_book.cli.main import main; main()'
+define build_pages
+@echo "== building the pages"
+@test _build/.passed -nt _build/.doctrees/environment.pickle || rm -rf _build/.doctrees
+@rm -f _build/.passed
+@$(jupyter_book) build . -q -W --keep-going -n > /dev/null || { rm -rf _build/.doctrees; \
+  echo "The book was not built: the warnings above are errors, each names its page."; exit 1; }
+@touch _build/.passed
+@echo
+@echo "The book ($(DATASET)) is in $(CURDIR)/_build/html. To read it, open this file in a browser:"
+@echo "  file://$(CURDIR)/_build/html/index.html"
+@echo "or, from another machine, run $(PY) -m http.server -d _build/html and open port 8000."
+endef
+
+book: environment
+	@echo "== reference networks ($(DATASET)): training those that are missing, two at a time"
+	@$(PY) tools/references.py $(DATASET)
+	@echo "== executing the chapters ($(DATASET)), two at a time"
+	@$(PY) tools/execute.py
+	$(build_pages)
+
+chapter: environment
+	@test -n "$(NAME)" || { echo "Which chapter? make chapter NAME=distances/metric_structure"; exit 1; }
+	@echo "== reference networks ($(DATASET)): training those that are missing, two at a time"
+	@$(PY) tools/references.py $(DATASET)
+	@echo "== executing $(NAME) ($(DATASET))"
+	@$(PY) tools/execute.py --only $(NAME)
+	$(build_pages)
+
+references: environment
+	@$(PY) tools/references.py $(DATASET)
+
+lab: environment
+	@$(PY) -m jupyterlab book
+
+# ---- the tests -------------------------------------------------------------------------------
+
+test: environment
+	@echo "== reference networks (digits): training those that are missing, two at a time"
+	@$(PY) tools/references.py digits
+	@echo "== tests, doctests"
+	@$(PY) -m pytest -q -n 2
+	@echo "== every chapter as a test (digits)"
+	@chapters="$$($(PY) tools/chapters.py)" && if test -n "$$chapters"; then \
+	  $(PY) -m pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env $$chapters; \
+	  else echo "no chapter yet"; fi
+
+bench: environment
+	@$(PY) -m benchmarks
+
+# ---- keeping house ---------------------------------------------------------------------------
+
+normalize: environment
+	@$(PY) tools/normalize.py
+
+address: environment
+	@$(PY) tools/address.py
+
+clean:
+	rm -rf _build build dist *.egg-info .pytest_cache .hypothesis .ruff_cache .import_linter_cache
+	find book companion tests tools benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	@echo "Downloads and trained networks are still in data/, the environment in .venv (make clean-env)."
+
+clean-env:
+	rm -rf .venv

@@ -1,0 +1,560 @@
+"""The chapters as files: one form, readable in four places, and exercises that can be solved.
+
+The rules are functions from a notebook (as parsed JSON) to sentences, one for each breach. Every
+rule is tried on small notebooks made here, then on every chapter.
+"""
+
+import ast
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from pybtex.database import parse_string
+from pybtex.richtext import Text
+
+import normalize
+from chapters import ROOT, chapters
+from execute import execute, selected
+
+CHAPTERS = chapters()
+SETUP = """import sys
+if "google.colab" in sys.modules:
+    %pip install -q "git+https://github.com/network-geometry/book"
+"""
+LINES, WIDTH = 15, 76
+EXERCISE = r"^(#+ +|\*\*)Exercise\b.*$"
+
+
+def chapter_id(path: Path) -> str:
+    return path.relative_to(ROOT / "book").with_suffix("").as_posix()
+
+
+def source(cell: dict) -> str:
+    return "".join(cell["source"])
+
+
+def code(notebook: dict) -> list[tuple[int, dict]]:
+    return [(i, c) for i, c in enumerate(notebook["cells"]) if c["cell_type"] == "code"]
+
+
+def prose(notebook: dict) -> list[tuple[int, str]]:
+    cells = enumerate(notebook["cells"])
+    return [(i, source(c)) for i, c in cells if c["cell_type"] == "markdown"]
+
+
+# ---- the rules -------------------------------------------------------------------------------
+
+
+def set_up(notebook: dict) -> list[str]:
+    """The first code cell makes the chapter run in Colab, and is folded in the book."""
+    cells = code(notebook)
+    if not cells or not source(cells[0][1]).startswith(SETUP.strip()):
+        return [f"the first code cell does not begin with these lines:\n{SETUP}"]
+    if "hide-input" not in cells[0][1]["metadata"].get("tags", ()):
+        return ["the first code cell does not have the tag hide-input"]
+    return []
+
+
+def cell_sizes(notebook: dict) -> list[str]:
+    """Longer cells hide the idea, and wider lines are cut off in the page's column."""
+    found = []
+    for i, cell in code(notebook):
+        lines = source(cell).splitlines()
+        if len(lines) > LINES:
+            found.append(f"cell {i} has {len(lines)} lines: at most {LINES} are read at a glance")
+        found += [
+            f"cell {i} has a line of {len(line)} characters, at most {WIDTH} fit: {line.strip()}"
+            for line in lines
+            if len(line) > WIDTH and line not in SETUP
+        ]
+    return found
+
+
+def keys(notebook: dict) -> list[str]:
+    """A claim's key in the metadata, which makes its fixed line, is the one in its source."""
+    found = []
+    for i, cell in code(notebook):
+        marked = {k: v for k, v in cell["metadata"].items() if k in ("claim", "column")}
+        try:
+            fixed = normalize.fixed_line(source(cell))
+        except ValueError as error:
+            found.append(f"cell {i}: {error}")
+            continue
+        if marked != (dict([fixed]) if fixed else {}):
+            found.append(f"cell {i} is marked {marked}, its source says {fixed}: make normalize")
+    return found
+
+
+def plain_markdown(notebook: dict) -> list[str]:
+    """Directives, roles, targets and substitutions show as raw text in Colab."""
+    found = []
+    for i, text in prose(notebook):
+        unfenced = re.sub(r"^(```+|~~~+)(?!\s*\{).*?^\1\s*$", "", text, flags=re.M | re.S)
+        found += [
+            f"cell {i} has a directive: {match[0].strip()}"
+            for match in re.finditer(r"^\s*(?:```+|~~~+|:::+)\s*\{.*$", unfenced, re.MULTILINE)
+        ]
+        # What stands right before a code span makes it a role.
+        pieces = re.split(r"(`+)(?!`).+?(?<!`)\1(?!`)", unfenced, flags=re.DOTALL)[::2]
+        found += [
+            f"cell {i} has a role: {match[0]}"
+            for piece in pieces[:-1]
+            if (match := re.search(r"\{[A-Za-z][\w:+-]*\}$", piece))
+        ]
+        spoken = "\n".join(pieces)
+        found += [
+            f"cell {i} has a target or a substitution: {match[0]}"
+            for match in re.finditer(r"^\([\w:-]+\)=$|\{\{.*?\}\}(?!\})", spoken, re.MULTILINE)
+            if "$" not in spoken[spoken.rfind("\n", 0, match.start()) + 1 : match.start()]
+        ]
+    return found
+
+
+def alternatives(notebook: dict) -> list[str]:
+    """A picture says in words what it shows, for readers who do not see it."""
+    found = []
+    for i, text in prose(notebook):
+        bare = re.findall(r"!\[\s*\]", text)
+        bare += re.findall(r"<img\b(?![^>]*\balt=(?:\"[^\"]+\"|'[^']+'))[^>]*>", text)
+        found += [f"cell {i} has a picture without alt text: {picture}" for picture in bare]
+    for i, cell in code(notebook):
+        for call in calls(source(cell), "plots", "show"):
+            given = {keyword.arg: keyword.value for keyword in call.keywords}
+            found += [
+                f"cell {i}: plots.show has no {name}"
+                for name in ("caption", "alt")
+                if name not in given or getattr(given[name], "value", "text") in ("", None)
+            ]
+    return found
+
+
+def calls(text: str, room: str, name: str | None = None) -> list[ast.Call]:
+    """The calls `room.name(...)` in a cell, of any name if none is given."""
+    return [
+        node
+        for node in ast.walk(normalize.parsed(text))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and getattr(node.func.value, "id", None) == room
+        and name in (None, node.func.attr)
+    ]
+
+
+def both_skips(notebook: dict) -> list[str]:
+    """A cell for a live kernel is skipped by the book and by the tests, which read other tags."""
+    skips = {"skip-execution", "nbval-skip"}
+    tags = [(i, skips & set(c["metadata"].get("tags", ()))) for i, c in code(notebook)]
+    return [f"cell {i} has only one of {sorted(skips)}" for i, has in tags if len(has) == 1]
+
+
+def bibliography() -> dict[str, tuple[str, str]]:
+    """(first author's surname, year) of each work, by arXiv number and by DOI."""
+    return works((ROOT / "book" / "references.bib").read_text(encoding="utf-8"))
+
+
+def works(text: str) -> dict[str, tuple[str, str]]:
+    found = {}
+    for entry in parse_string(text, "bibtex").entries.values():
+        surname = Text.from_latex(" ".join(entry.persons["author"][0].last_names))
+        author_year = str(surname), entry.fields.get("year", "")
+        addresses = " ".join(entry.fields.get(name, "") for name in ("url", "doi", "eprint"))
+        for work in (entry.fields.get("eprint"), entry.fields.get("doi"), work_of(addresses)):
+            if work:
+                found[work.lower()] = author_year
+    return found
+
+
+def work_of(address: str) -> str | None:
+    """The arXiv number or DOI in an address, None if it has neither."""
+    match = re.search(r"arxiv\.org/(?:abs|pdf)/([\w.-]+/\d+|\d+\.\d+)", address)
+    match = match or re.search(r"doi\.org/(10\.\S+)", address)
+    return match[1].lower() if match else None
+
+
+def citations(notebook: dict, known: dict[str, tuple[str, str]]) -> list[str]:
+    """A link to a paper has an entry in the bibliography, with this author and year."""
+    found = []
+    for i, text in prose(notebook):
+        for shown, link in re.findall(r"\[([^\]]+)\]\(<?([^)\s>]+)", text):
+            work = work_of(link)
+            if work is None:
+                continue
+            if work not in known:
+                found.append(f"cell {i} cites {link}, which is not in references.bib")
+                continue
+            author, year = known[work]
+            said = re.search(r"\((\d{4})[a-z]?", shown)
+            # Letters with accents are spelled in several ways: the plain ones decide.
+            letters = re.sub(r"[^A-Za-z]", ".?", author)
+            if said and (said[1] != year or not re.search(letters, shown)):
+                entry = f"references.bib has {author} {year}"
+                found.append(f"cell {i} cites {shown!r}, {entry}: {link}")
+    return found
+
+
+# ---- exercises -------------------------------------------------------------------------------
+
+
+def exercises(notebook: dict) -> list[dict]:
+    """Stub, check and solution of each exercise: from its heading to its check and its solution.
+
+    `stub`: the code from the heading to the check, that cell included; `check`: the calls
+    `exercises.NAME(...)` alone; `solution`: the Python in the folded solution, None if missing.
+    """
+    cells, found = notebook["cells"], []
+    headings = {i: re.search(EXERCISE, text, re.MULTILINE) for i, text in prose(notebook)}
+    starts = [i for i, heading in headings.items() if heading]
+    for start, end in pairwise([*starts, len(cells)]):
+        stub, check, solution = [], None, None
+        for cell in cells[start:end]:
+            text = source(cell)
+            if cell["cell_type"] == "markdown" and solution is None:
+                solution = folded(text)
+            elif cell["cell_type"] == "code" and check is None:
+                stub.append(text)
+                asked = calls(text, "exercises")
+                check = "\n".join(map(ast.unparse, asked)) or None
+        title = headings[start][0].strip("#* ")
+        found.append({"title": title, "stub": stub, "check": check, "solution": solution})
+    return found
+
+
+def folded(text: str) -> str | None:
+    """The Python blocks of the folded solution in a Markdown cell, joined; None without one."""
+    folds = re.findall(r"<details>\s*<summary>(.*?)</summary>(.*?)</details>", text, re.DOTALL)
+    blocks = [
+        block
+        for summary, inside in folds
+        if "solution" in summary.lower()
+        for block in re.findall(r"^```python\n(.*?)^```", inside, re.MULTILINE | re.DOTALL)
+    ]
+    return "\n".join(blocks) or None
+
+
+def answers(notebook: dict, folder: Path) -> list[tuple[str, str, str]]:
+    """(title, answer to the untouched stub, answer to the solution), from one kernel."""
+    tasks, cells = exercises(notebook), [source(code(notebook)[0][1])]
+    for task in tasks:
+        cells += ["\n".join(task["stub"]), f"{task['solution']}\n{task['check']}"]
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
+    NotebookClient(
+        made, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+    ).execute()
+    said = [shown(cell) for cell in made.cells[1:]]
+    return list(zip((task["title"] for task in tasks), said[::2], said[1::2], strict=True))
+
+
+def shown(cell: dict) -> str:
+    """All plain text that a cell shows."""
+    outputs = cell["outputs"]
+    texts = [out.get("text") or out.get("data", {}).get("text/plain", "") for out in outputs]
+    return "\n".join("".join(text) for text in texts)
+
+
+# ---- every chapter ---------------------------------------------------------------------------
+
+each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=chapter_id)
+
+
+@each_chapter
+@pytest.mark.parametrize(
+    "rule",
+    [set_up, cell_sizes, keys, plain_markdown, alternatives, both_skips],
+    ids=lambda rule: rule.__name__,
+)
+def test_chapter(rule, path):
+    assert rule(json.loads(path.read_text(encoding="utf-8"))) == []
+
+
+@each_chapter
+def test_chapter_cites_what_the_bibliography_has(path):
+    assert citations(json.loads(path.read_text(encoding="utf-8")), bibliography()) == []
+
+
+@each_chapter
+def test_exercises_can_be_solved_and_start_unsolved(path, monkeypatch):
+    monkeypatch.setenv("COMPANION_DATASET", "digits")
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    tasks = exercises(notebook)
+    assert [task["title"] for task in tasks if not task["solution"] or not task["check"]] == []
+    # A check or a solution below no heading "Exercise ..." would never be run.
+    asked = sum(len(calls(source(c), "exercises")) for _, c in code(notebook))
+    assert asked == sum(task["check"].count("exercises.") for task in tasks)
+    assert sum(bool(folded(text)) for _, text in prose(notebook)) == len(tasks)
+    if not tasks:
+        return
+    for title, untouched, solved in answers(notebook, path.parent):
+        assert "not attempted yet" in untouched, f"{title}: {untouched}"
+        assert re.search(r"^Right\b", solved, re.MULTILINE), f"{title}: {solved}"
+
+
+@pytest.mark.parametrize("path", normalize.notebooks(), ids=chapter_id)
+def test_notebook_is_in_normal_form(path):
+    before = path.read_text(encoding="utf-8")
+    assert normalize.text(normalize.normal(json.loads(before))) == before, "run make normalize"
+
+
+# ---- the rules on small notebooks ------------------------------------------------------------
+
+
+def cell(text: str, kind: str = "code", **metadata) -> dict:
+    made = {"cell_type": kind, "metadata": metadata, "source": text}
+    return made | ({"execution_count": None, "outputs": []} if kind == "code" else {})
+
+
+def book(*cells: dict | str) -> dict:
+    """A notebook; a bare text is a Markdown cell."""
+    made = [cell(c, "markdown") if isinstance(c, str) else c for c in cells]
+    return {"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
+
+CLAIM = '# NBVAL_CHECK_OUTPUT\nclaims.check(\n    "a/b", says="x")'
+
+
+@pytest.mark.parametrize(
+    ("rule", "notebook", "said"),
+    [
+        (set_up, book(cell("import torch")), "does not begin with"),
+        (set_up, book(cell(SETUP + "import torch")), "tag hide-input"),
+        (set_up, book("no code"), "does not begin with"),
+        (cell_sizes, book(cell("x = 1\n" * 16)), "16 lines"),
+        (cell_sizes, book(cell("x = " + "1" * 73)), "a line of 77 characters"),
+        (keys, book(cell(CLAIM, claim="a/c")), "its source says ('claim', 'a/b')"),
+        (keys, book(cell(CLAIM)), "make normalize"),
+        (keys, book(cell("x = 1", claim="a/b")), "make normalize"),
+        (keys, book(cell('claims.check("a/b")')), "does not begin with the line"),
+        (plain_markdown, book("```{note}\nhear\n```"), "directive: ```{note}"),
+        (plain_markdown, book("text\n\n:::{tip}\nhear\n:::"), "directive: :::{tip}"),
+        (plain_markdown, book("see {cite}`fawzi`"), "role: {cite}"),
+        (plain_markdown, book("`a` and {cite:t}`fawzi`"), "role: {cite:t}"),
+        (plain_markdown, book("(here)=\n# Title"), "target or a substitution: (here)="),
+        (plain_markdown, book("walk {{ far }}"), "target or a substitution: {{ far }}"),
+        (alternatives, book("![](a.png)"), "without alt text"),
+        (alternatives, book('<img src="a.png" alt="">'), "without alt text"),
+        (alternatives, book(cell('plots.show(fig, caption="x")')), "plots.show has no alt"),
+        (alternatives, book(cell('plots.show(fig, caption="", alt="x")')), "has no caption"),
+        (both_skips, book(cell("explore()", tags=["nbval-skip"])), "only one of"),
+    ],
+)
+def test_a_rule_finds_its_breach(rule, notebook, said):
+    found = rule(notebook)
+    assert len(found) == 1 and said in found[0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "notebook"),
+    [
+        (set_up, book(cell(SETUP + "import torch", tags=["hide-input"]))),
+        (cell_sizes, book(cell(SETUP + "x = 1\n" * 12), "a line of prose is as long " * 20)),
+        (keys, book(cell(CLAIM, claim="a/b"), cell("x = 1"))),
+        (plain_markdown, book("```python\n:::{note}\n```\n\n`{x}`, `f'{y}'`, $\\frac{{a}}{b}$")),
+        (plain_markdown, book("a set {a} `b`, and `a {x}` and `b`")),
+        (alternatives, book("![a dot](a.png)", cell("plots.show(f, caption=c, alt='a dot')"))),
+        (both_skips, book(cell("explore()", tags=["nbval-skip", "skip-execution"]))),
+    ],
+)
+def test_a_rule_lets_pass_what_is_right(rule, notebook):
+    assert rule(notebook) == []
+
+
+BIB = r"""
+@article{a, author = {Fawzi, Alhussein and Soatto, Stefano}, year = {2018}, eprint = {1705.09552}}
+@article{b, author = {Lepper{\o}d, M. E.}, year = {2022}, doi = {10.1000/XYZ}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[Fawzi et al. (2018)](https://arxiv.org/abs/1705.09552)", None),
+        ("[Fawzi et al. (2018)](https://arxiv.org/pdf/1705.09552v2)", None),
+        ("[Lepperød (2022)](https://doi.org/10.1000/xyz)", None),
+        ("[the paper](https://arxiv.org/abs/1705.09552)", None),
+        ("[Fawzi et al. (2017)](https://arxiv.org/abs/1705.09552)", "has Fawzi 2018"),
+        ("[Soatto (2018)](https://arxiv.org/abs/1705.09552)", "has Fawzi 2018"),
+        ("[Fawzi et al. (2018)](https://arxiv.org/abs/1705.09553)", "is not in references.bib"),
+        ("[a page](https://example.org/2018)", None),
+    ],
+)
+def test_citations_are_held_against_the_bibliography(text, said):
+    found = citations(book(text), works(BIB))
+    assert (found == []) if said is None else (len(found) == 1 and said in found[0])
+
+
+TASK = """## Exercises
+
+### Exercise 1: a half
+
+Write half.
+
+<details><summary>Hint</summary>
+
+```python
+raise ValueError("a hint is not a solution")
+```
+
+</details>
+
+<details><summary>Solution</summary>
+
+```python
+def half(x):
+    return x / 2
+```
+
+</details>
+"""
+STUB = """class exercises:
+    def half(f):
+        found = f(4)
+        print("not attempted yet" if found is None else "Right, a half." if found == 2 else "no")
+
+def half(x):
+    ...
+
+exercises.half(half)"""
+
+
+def test_an_exercise_is_cut_out_of_its_cells():
+    (task,) = exercises(book(cell("x = 1"), TASK, cell(STUB), "## After", cell("x = 2")))
+    assert task == {
+        "title": "Exercise 1: a half",
+        "stub": [STUB],
+        "check": "exercises.half(half)",
+        "solution": "def half(x):\n    return x / 2\n",
+    }
+
+
+def test_a_chapter_without_exercises_has_none():
+    assert exercises(book("# Title", cell("x = 1"))) == []
+
+
+def test_a_check_may_come_later_than_its_stub():
+    first, last = "half = None", "exercises.half(half)"
+    solution = TASK[TASK.index("<") :]
+    (task,) = exercises(book("**Exercise.** Halve.", cell(first), solution, cell(last)))
+    assert (task["stub"], task["check"]) == ([first, last], last)
+    assert task["solution"] == "def half(x):\n    return x / 2\n"
+
+
+def test_an_exercise_is_run_before_and_after_its_solution(tmp_path):
+    ((title, untouched, solved),) = answers(book(cell("x = 1"), TASK, cell(STUB)), tmp_path)
+    assert title == "Exercise 1: a half"
+    assert untouched.strip() == "not attempted yet"
+    assert solved.strip() == "Right, a half."
+
+
+# ---- normal form -----------------------------------------------------------------------------
+
+
+def test_normal_form_drops_what_a_run_or_an_editor_left():
+    used = cell("1 + 1\n", tags=["hide-input"], collapsed=True, ExecuteTime={"end": 1})
+    output = {"output_type": "stream", "name": "stdout", "text": "2"}
+    used |= {"execution_count": 7, "outputs": [output]}
+    given = book("# Title", used) | {"metadata": {"widgets": {}, "kernelspec": {"name": "mine"}}}
+    made = normalize.normal(given)
+    nbformat.validate(nbformat.from_dict(made))
+    assert made["metadata"] == normalize.METADATA
+    assert made["cells"][1] == {
+        "cell_type": "code",
+        "execution_count": None,
+        "id": "cell-001",
+        "metadata": {"tags": ["hide-input"]},
+        "outputs": [],
+        "source": "1 + 1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "key", "line"),
+    [
+        (CLAIM, "claim", "a/b", "claim a/b: as recorded"),
+        (
+            '# NBVAL_CHECK_OUTPUT\nclaims.column("margin", values)',
+            "column",
+            "margin",
+            "column margin: stored",
+        ),
+    ],
+)
+def test_claim_and_column_cells_carry_their_fixed_line(text, kind, key, line):
+    made = normalize.normal(book(cell(text)))["cells"][0]
+    assert made["metadata"] == {kind: key}
+    assert made["execution_count"] == 1  # null would keep the test runner from comparing
+    (output,) = made["outputs"]
+    assert output["data"] == {"text/plain": line, "text/html": f'<p id="{kind}-{key}">{line}</p>'}
+    assert output["metadata"] == {}
+
+
+def test_normal_form_is_stable_and_keeps_ids():
+    given = book("# Title", cell(CLAIM), cell("x"), cell("y"), cell("z"))
+    given["cells"][2]["id"] = given["cells"][3]["id"] = "kept"
+    given["cells"][4]["id"] = "not valid"
+    made = normalize.normal(given)
+    ids = [c["id"] for c in made["cells"]]
+    assert ids == ["cell-000", "cell-001", "kept", "cell-003", "cell-004"]
+    once = normalize.text(made)
+    assert normalize.text(normalize.normal(json.loads(once))) == once
+    assert once.endswith("}\n") and '\n "cells"' in once
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('claims.check("a")', "1 calls .* does not begin with"),
+        ("# NBVAL_CHECK_OUTPUT\nx = 1", "0 calls .* begins with"),
+        ('x = 1\n# NBVAL_CHECK_OUTPUT\nclaims.check("a")', "does not begin with"),
+        ('# NBVAL_CHECK_OUTPUT\nclaims.check("a")\nclaims.column("b", v)', "2 calls"),
+        ("# NBVAL_CHECK_OUTPUT\nclaims.check(key)", "has no written-out key"),
+    ],
+)
+def test_a_claim_cell_that_would_not_be_compared_is_refused(text, said):
+    with pytest.raises(ValueError, match=said):
+        normalize.fixed_line(text)
+
+
+def test_the_command_names_and_mends(tmp_path, capsys):
+    path = tmp_path / "a.ipynb"
+    path.write_text(json.dumps(book("# Title")))
+    assert normalize.main(["--check", str(path)]) == 1
+    assert "make normalize" in capsys.readouterr().out
+    assert normalize.main([str(path)]) == 0
+    assert normalize.main(["--check", str(path)]) == 0
+
+
+# ---- execution -------------------------------------------------------------------------------
+
+
+def test_chapters_are_the_notebooks_of_the_table_of_contents(tmp_path):
+    toc = "root: index\nparts:\n- chapters:\n  - {file: a, sections: [{file: b/c}]}\n  - file: d\n"
+    (tmp_path / "_toc.yml").write_text(toc)
+    (tmp_path / "b").mkdir()
+    for name in ("a.ipynb", "b/c.ipynb", "d.md", "left_out.ipynb"):
+        (tmp_path / name).touch()
+    assert chapters(tmp_path) == [tmp_path / "a.ipynb", tmp_path / "b" / "c.ipynb"]
+
+
+def test_a_chapter_is_selected_by_the_name_a_reader_uses():
+    paths = [ROOT / "book" / "distances" / "one.ipynb", ROOT / "book" / "two.ipynb"]
+    assert selected(paths, None) == paths
+    for name in ("distances/one", "book/distances/one", "distances/one.ipynb"):
+        assert selected(paths, name) == paths[:1]
+    with pytest.raises(ValueError, match=r"no chapter is called 'three': .* distances/one, two\."):
+        selected(paths, "three")
+
+
+def test_execution_keeps_what_worked_and_runs_what_failed_again(tmp_path, capsys):
+    good, bad = tmp_path / "good.ipynb", tmp_path / "bad.ipynb"
+    good.write_text(normalize.text(normalize.normal(book(cell("print(6 * 7)")))))
+    bad.write_text(normalize.text(normalize.normal(book(cell("raise ValueError('torn')")))))
+    folder = tmp_path / "cache"
+    (failure,) = execute([good, bad], folder, tmp_path)
+    assert failure.startswith("bad: failed") and failure.endswith("ValueError: torn")
+    assert "good: executed in" in capsys.readouterr().out
+    (failure,) = execute([good, bad], folder, tmp_path)
+    assert failure.endswith("ValueError: torn")
+    assert "good: from the cache" in capsys.readouterr().out

@@ -1,0 +1,132 @@
+"""Execute the chapters that are not in the notebook cache, two at a time.
+
+The page builder runs one notebook after another. Executed here first, into the cache it reads,
+all of them are found there and nothing runs twice. A chapter that fails leaves nothing in the
+cache, so that it fails again until it is mended.
+
+    python tools/execute.py [--only distances/metric_structure]
+"""
+
+import argparse
+import os
+import re
+import sys
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import nbformat
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from jupyter_cache.executors.utils import single_nb_execution
+
+from chapters import ROOT, chapters
+
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+import chaptercache  # noqa: E402
+
+__all__ = ["execute", "selected"]
+
+CELL_SECONDS = 600
+SHOWN_LINES = 25
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def selected(paths: list[Path], name: str | None, root: Path = ROOT) -> list[Path]:
+    """The chapters to execute: all, or the one called `name` (with or without `book/`, suffix)."""
+    if name is None:
+        return paths
+    wanted = name.removeprefix("book/").removesuffix(".ipynb")
+    known = {_name(path, root).removeprefix("book/"): path for path in paths}
+    if wanted not in known:
+        raise ValueError(
+            f"no chapter is called {wanted!r}: a name from _toc.yml is needed, "
+            f"take one of {', '.join(known) or '(none yet)'}."
+        )
+    return [known[wanted]]
+
+
+def execute(paths: list[Path], folder: Path, root: Path = ROOT, *, workers: int = 2) -> list[str]:
+    """Execute into the cache what is not in it yet; returns one text for each failed chapter.
+
+    Prints a line for each chapter with its seconds. Only this process writes to the cache.
+    """
+    cache = get_cache(folder)
+    missing = [path for path in paths if not _cached(cache, path)]
+    for path in paths:
+        if path not in missing:
+            print(f"{_name(path, root)}: from the cache", flush=True)
+    if not missing:
+        return []
+    failures = []
+    with ProcessPoolExecutor(min(workers, len(missing))) as pool:
+        runs = {pool.submit(_run, path): path for path in missing}
+        for run in as_completed(runs):
+            failures += _kept(cache, run, runs[run], root)
+    return failures
+
+
+def _name(path: Path, root: Path) -> str:
+    return path.relative_to(root).with_suffix("").as_posix()
+
+
+def _cached(cache, path: Path) -> bool:
+    try:
+        cache.match_cache_notebook(nbformat.read(path, as_version=4))
+    except KeyError:
+        return False
+    return True
+
+
+def _run(path: Path) -> tuple[nbformat.NotebookNode, float, str | None]:
+    notebook = nbformat.read(path, as_version=4)
+    full = os.environ.get("NETWORK_GEOMETRY_FULL") == "1"
+    # nbclient itself would write timings into the cells, and the cache would never match again.
+    result = single_nb_execution(
+        notebook,
+        cwd=str(path.parent),
+        timeout=None if full else CELL_SECONDS,
+        allow_errors=False,
+    )
+    return result.nb, result.time, None if result.err is None else str(result.err)
+
+
+def _kept(cache, run: Future, path: Path, root: Path) -> list[str]:
+    name = _name(path, root)
+    try:
+        notebook, seconds, error = run.result()
+    except BrokenProcessPool:
+        return [f"{name}: the process that ran it was stopped (out of memory?)"]
+    except Exception as stopped:  # a kernel that died has no traceback to show
+        return [f"{name}: {type(stopped).__name__}: {stopped}"]
+    if error is not None:
+        lines = ANSI.sub("", error).strip().splitlines()
+        return ["\n".join([f"{name}: failed", *lines[-SHOWN_LINES:]])]
+    cache.cache_notebook_bundle(
+        CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds}),
+        check_validity=False,
+        overwrite=True,
+    )
+    print(f"{name}: executed in {seconds:.0f} s", flush=True)
+    return []
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", metavar="NAME", help="one chapter: distances/metric_structure")
+    options = parser.parse_args(arguments)
+    try:
+        paths = selected(chapters(), options.only)
+    except ValueError as error:
+        print(error)
+        return 1
+    failures = execute(paths, chaptercache.folder(ROOT))
+    for failure in failures:
+        print(f"\n{failure}", flush=True)
+    if failures:
+        print(f"\n{len(failures)} of {len(paths)} chapters failed: mend what is named above.")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
