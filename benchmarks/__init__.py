@@ -1,0 +1,1 @@
+"""What must stay fast: one file per claim of speed, each beside its alternative."""

@@ -1,0 +1,316 @@
+"""The reference networks: trained once, cached, shared by all chapters.
+
+`trained` is the object of study, `untrained` and `memorized` are its controls, `trained_small` is
+the twin of the memorized network. Introduced in the chapter `book/distances/metric_structure`.
+"""
+
+import io
+import warnings
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from companion import storage
+from companion.datasets import Dataset, shuffle_labels
+from companion.models import MLP, LeNet
+from companion.training.fitting import accuracy, fit, initialised
+
+__all__ = ["Recipe", "reference", "reference_data", "reference_steps"]
+
+KINDS = ("trained", "untrained", "memorized", "trained_small")
+Builder = Callable[[Dataset], nn.Module]
+
+# A training accuracy at which a network counts as fitted.
+FITTED = 0.99
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a reference network is fitted: arguments of `fit`, and how many images it sees."""
+
+    epochs: int
+    lr: float
+    batch_size: int = 100
+    optimizer: str = "adam"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: str | None = "cosine"
+    n_train: int | None = None
+
+
+# (data set, model): the recipe of `trained`, and those of `memorized` and its twin in the order in
+# which they are tried. Measured: shorter memorizing runs miss 0.99 in some seeds.
+RECIPES: dict[tuple[str, str], tuple[Recipe, tuple[Recipe, ...]]] = {
+    ("digits", "mlp"): (Recipe(60, 1e-3), (Recipe(200, 2e-3), Recipe(400, 2e-3))),
+    ("digits", "lenet"): (Recipe(60, 2e-3), (Recipe(500, 2e-3), Recipe(1000, 2e-3))),
+    ("mnist", "mlp"): (
+        Recipe(6, 1e-3),
+        (Recipe(80, 2e-3, n_train=3000), Recipe(160, 2e-3, n_train=3000)),
+    ),
+    ("mnist", "lenet"): (
+        Recipe(6, 2e-3),
+        (Recipe(120, 2e-3, n_train=1000), Recipe(240, 2e-3, n_train=1000)),
+    ),
+}
+
+
+def _mlp(data: Dataset) -> nn.Module:
+    return MLP((data.x_train[0].numel(), 256, 128, len(data.classes)))
+
+
+def _linear(data: Dataset) -> nn.Module:
+    return MLP((data.x_train[0].numel(), 256, 128, len(data.classes)), "identity")
+
+
+def _lenet(data: Dataset) -> nn.Module:
+    return LeNet(tuple(data.x_train.shape[1:]), len(data.classes))
+
+
+BUILDERS: dict[str, Builder] = {"mlp": _mlp, "linear": _linear, "lenet": _lenet}
+
+
+def reference(
+    data: Dataset,
+    kind: str = "trained",
+    *,
+    model: str | Builder = "mlp",
+    seed: int = 0,
+    step: int | str | None = None,
+    recipe: Recipe | None = None,
+) -> nn.Module:
+    """A reference network for a data set, in evaluation mode on the device of the data.
+
+    Kinds: `trained` on the true labels; `untrained`, its initial weights; `memorized`, fitted to
+    at least 0.99 on labels shuffled once; `trained_small`, the twin of `memorized` with the true
+    labels of the same images and otherwise the same training. `model` is "mlp" (D-256-128-C,
+    ReLU), "linear" (the same without a nonlinearity), "lenet", or a function of the data set that
+    builds a module. `step` asks for one of `reference_steps` instead of the last, or with "fitted"
+    for the end of the first epoch with a training accuracy of at least 0.99. `recipe` replaces the
+    table of this room.
+
+    Trained once and kept in `storage.cache()`, under a checksum of the training set, kind, model,
+    initial weights, seed, recipe and torch's version; a file that is cut off or altered is made
+    anew. Two processes that train the same network at once each write a whole file.
+
+    Raises `ValueError` for an unknown kind or model, a step that was not kept or not reached, and
+    a memorized network that stays below 0.99.
+
+    >>> from companion import datasets
+    >>> data = datasets.load("digits")
+    >>> reference(data, "untrained")(data.x_test).shape
+    torch.Size([450, 10])
+    """
+    build = _builder(model)
+    network = initialised(lambda: build(data), seed).to(data.x_train.device)
+    if kind == "untrained" and step in (None, 0):
+        return network.eval()
+    made = _states(data, kind, model=model, seed=seed, recipe=recipe)
+    states = made["states"]
+    if step == "fitted":
+        step = made["fitted"]
+        if step is None:
+            raise ValueError(
+                f"The {kind} network never reached a training accuracy of {FITTED}: it has no "
+                "fitted step; ask for one of reference_steps, or pass a recipe with more epochs."
+            )
+    step = max(states) if step is None else step
+    if step not in states:
+        raise ValueError(
+            f"Step {step} of the {kind} network was not kept: choose one of "
+            f"{', '.join(map(str, states))}, which reference_steps lists."
+        )
+    network.load_state_dict(states[step])
+    return network.eval()
+
+
+def reference_steps(
+    data: Dataset,
+    kind: str = "trained",
+    *,
+    model: str | Builder = "mlp",
+    seed: int = 0,
+    recipe: Recipe | None = None,
+) -> tuple[int, ...]:
+    """The optimizer steps at which a reference network is kept, about eight, ascending.
+
+    Among them 0, the end of the first epoch, the end of the first epoch with a training accuracy
+    of at least 0.99 (if it gets there; it depends on the seed), and the last; the others lie
+    between in about equal ratios. `untrained` has step 0 alone.
+
+    >>> from companion import datasets
+    >>> reference_steps(datasets.load("digits"), "untrained")
+    (0,)
+    """
+    if kind == "untrained":
+        return (0,)
+    return tuple(_states(data, kind, model=model, seed=seed, recipe=recipe)["states"])
+
+
+def reference_data(
+    data: Dataset,
+    kind: str,
+    *,
+    model: str | Builder = "mlp",
+    seed: int = 0,
+    recipe: Recipe | None = None,
+) -> Dataset:
+    """The data set with the training set that a reference network was fitted to.
+
+    For `memorized` and `trained_small` these are the first images of `x_train`, where the recipe
+    limits them; for `memorized` with the labels of that seed, shuffled once.
+
+    >>> from companion import datasets
+    >>> data = datasets.load("digits")
+    >>> own = reference_data(data, "memorized", seed=1)
+    >>> torch.equal(own.x_train, data.x_train), torch.equal(own.y_train, data.y_train)
+    (True, False)
+    """
+    n = _recipes(data, kind, model, recipe)[0].n_train
+    if n is not None and n < len(data.x_train):
+        data = replace(data, x_train=data.x_train[:n], y_train=data.y_train[:n], hierarchy=None)
+    return shuffle_labels(data, seed=seed) if kind == "memorized" else data
+
+
+def _builder(model: str | Builder) -> Builder:
+    if callable(model):
+        return model
+    if model not in BUILDERS:
+        raise ValueError(
+            f"There is no reference model {model!r}: choose one of {', '.join(BUILDERS)}, or pass "
+            "a function of the data set that builds a module."
+        )
+    return BUILDERS[model]
+
+
+def _recipes(
+    data: Dataset, kind: str, model: str | Builder, recipe: Recipe | None
+) -> tuple[Recipe, ...]:
+    """The recipes to try, in order. Data sets without a row use that of their size."""
+    if kind not in KINDS:
+        raise ValueError(f"There is no kind {kind!r}: choose one of {', '.join(KINDS)}.")
+    if recipe is not None:
+        return (recipe,)
+    size = "mnist" if len(data.x_train) > 5000 else "digits"
+    trained, memorized = RECIPES[size, "lenet" if model == "lenet" else "mlp"]
+    return memorized if kind in ("memorized", "trained_small") else (trained,)
+
+
+def _states(
+    data: Dataset, kind: str, *, model: str | Builder, seed: int, recipe: Recipe | None
+) -> dict:
+    """{"states": {step: state}, "fitted": step or None, "recipe": index}, cached or made."""
+    recipes = _recipes(data, kind, model, recipe)
+    build = _builder(model)
+    key = storage.checksum(
+        *_training_set(data),
+        kind,
+        model if isinstance(model, str) else model.__name__,
+        initialised(lambda: build(data), seed).state_dict(),
+        seed,
+        recipes,
+        # The local part (+cpu, +cu130) is the same version for another device.
+        torch.__version__.partition("+")[0],
+    )
+    folder = storage.cache()
+    path = None if folder is None else folder / "networks" / f"{data.name}-{kind}-{key[:24]}.pt"
+    made = _read(path, data.x_train.device)
+    if made is None:
+        made = _make(data, kind, model=model, seed=seed, recipe=recipe, recipes=recipes)
+        _write(path, made)
+    return made
+
+
+def _make(
+    data: Dataset,
+    kind: str,
+    *,
+    model: str | Builder,
+    seed: int,
+    recipe: Recipe | None,
+    recipes: tuple[Recipe, ...],
+) -> dict:
+    own = reference_data(data, kind, model=model, seed=seed, recipe=recipe)
+    first = 0
+    if kind == "trained_small" and len(recipes) > 1:
+        # The twin is trained as the memorized network was in the end, whichever recipe that took.
+        first = _states(data, "memorized", model=model, seed=seed, recipe=recipe)["recipe"]
+    for index in range(first, len(recipes)):
+        made = _fit(own, kind, _builder(model), seed, recipes[index])
+        reached = made.pop("accuracy")
+        if kind != "memorized" or reached >= FITTED:
+            return {**made, "recipe": index}
+    raise ValueError(
+        f"The memorized network reached {reached:.3f} on its shuffled labels with every recipe: "
+        f"it must reach {FITTED}, so pass a recipe with more epochs, fewer images or a wider "
+        "model."
+    )
+
+
+def _fit(data: Dataset, kind: str, build: Builder, seed: int, recipe: Recipe) -> dict:
+    model = initialised(lambda: build(data), seed).to(data.x_train.device)
+    n, epochs = len(data.x_train), recipe.epochs
+    per_epoch = -(-n // min(recipe.batch_size, n))
+    history = fit(
+        model,
+        data.x_train,
+        data.y_train,
+        epochs=epochs,
+        batch_size=recipe.batch_size,
+        lr=recipe.lr,
+        optimizer=recipe.optimizer,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        schedule=recipe.schedule,
+        snapshots=range(0, epochs * per_epoch + 1, per_epoch),
+        seed=seed,
+    )
+    fitted = (history.accuracy >= FITTED).nonzero().flatten().tolist()
+    ratio = epochs ** (1 / 6)
+    kept = {0, *(round(ratio**k) for k in range(7)), *(epoch + 1 for epoch in fitted[:1])}
+    return {
+        "states": {
+            epoch * per_epoch: history.snapshots[epoch * per_epoch] for epoch in sorted(kept)
+        },
+        "fitted": (fitted[0] + 1) * per_epoch if fitted else None,
+        "accuracy": accuracy(model, data.x_train, data.y_train),
+    }
+
+
+# The training set's checksum costs a second on large sets, and each chapter asks for the same one
+# dozens of times. A tensor changed in place has another version.
+_CHECKSUMS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def _training_set(data: Dataset) -> tuple[str, int]:
+    version = data.x_train._version + data.y_train._version
+    if data not in _CHECKSUMS or _CHECKSUMS[data][1] != version:
+        _CHECKSUMS[data] = storage.checksum(data.x_train, data.y_train), version
+    return _CHECKSUMS[data][0], len(data.classes)
+
+
+def _write(path: Path | None, made: dict) -> None:
+    """The checksum of the content stands before it: a zip archive alone hides a changed byte."""
+    if path is None:
+        return
+    buffer = io.BytesIO()
+    torch.save(made, buffer)
+    content = buffer.getvalue()
+    try:
+        with storage.written(path) as temporary:
+            temporary.write_bytes(storage.checksum(content).encode() + content)
+    except OSError as error:
+        # The network is trained: a full disk must not lose it.
+        warnings.warn(f"The network is not kept for the next run: {error}", stacklevel=2)
+
+
+def _read(path: Path | None, device: torch.device) -> dict | None:
+    if path is None or not path.exists():
+        return None
+    raw = path.read_bytes()
+    if storage.checksum(raw[64:]).encode() != raw[:64]:
+        return None
+    return torch.load(io.BytesIO(raw[64:]), map_location=device, weights_only=True)

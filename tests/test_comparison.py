@@ -1,0 +1,620 @@
+"""Rulers between two views: what each is sold for, and that it has no more than that."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from companion.distances import (
+    cka,
+    comparison,
+    correlation,
+    distortion,
+    metric,
+    pairwise,
+    procrustes,
+    within_class,
+)
+
+few = settings(max_examples=25)
+# At least six points of a cloud in at least two dimensions: fewer fit every ruler by accident.
+clouds = given(seed=st.integers(0, 10**6), n=st.integers(6, 15), dim=st.integers(2, 5))
+
+
+def points(seed, n, dim, dtype=torch.float64):
+    return torch.randn(n, dim, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def rotation(seed, dim):
+    return torch.linalg.qr(points(seed, dim, dim))[0]
+
+
+def rigid(x, seed):
+    return x @ rotation(seed, x.shape[1]) + 5
+
+
+def stretched(x):
+    """A linear map that is no similarity: the first axis ten times as long."""
+    return x * torch.tensor([10.0] + [1.0] * (x.shape[1] - 1), dtype=x.dtype)
+
+
+def pair(seed, n, dim, other=3):
+    return pairwise(points(seed, n, dim)), pairwise(points(seed + 1, n, other))
+
+
+@pytest.fixture(params=["chosen pairs cut out", "mask as a weight"])
+def both_forms(request, monkeypatch):
+    """The form of the CPU, and the one of other devices run on the CPU."""
+    if request.param == "mask as a weight":
+        monkeypatch.setattr(comparison, "at_hand", lambda x: False)
+
+
+# --- correlation ---------------------------------------------------------------------------------
+
+
+def square(a, b, c):
+    return torch.tensor([[0.0, a, b], [a, 0.0, c], [b, c, 0.0]], dtype=torch.float64)
+
+
+def test_correlation_of_three_pairs_by_hand(both_forms):
+    # (1, 2, 3) against (1, 3, 2): deviations (-1, 0, 1) and (-1, 1, 0), so 1 / 2.
+    r = correlation(square(1, 2, 3), square(1, 3, 2))
+    torch.testing.assert_close(r.item(), 0.5)
+    r = correlation(square(1, 2, 30), square(1, 30, 2), kind="spearman")
+    torch.testing.assert_close(r.item(), 0.5)
+
+
+@pytest.mark.parametrize("kind", ["pearson", "spearman"])
+def test_scipy_agrees_over_a_mask_and_with_ties(both_forms, kind):
+    from scipy.stats import pearsonr, spearmanr
+
+    d, e = pair(0, 40, 5)
+    d, e = d.round(decimals=1), e.round(decimals=1)
+    mask = within_class(torch.arange(40) % 3)
+    chosen = mask.triu(1)
+    theirs = {"pearson": pearsonr, "spearman": spearmanr}[kind](d[chosen], e[chosen]).statistic
+    ours = correlation(d, e, where=mask, kind=kind)
+    torch.testing.assert_close(ours.item(), float(theirs), rtol=1e-12, atol=0)
+
+
+def test_only_the_upper_half_of_a_square_matrix_counts(both_forms):
+    d, e = pair(0, 8, 3)
+    r = correlation(d, e)
+    torch.testing.assert_close(correlation(d.triu(), e.triu().fill_diagonal_(9)), r)
+    everything = correlation(d.view(1, -1), e.view(1, -1))
+    assert abs(everything - r) > 1e-3  # the diagonal agrees for free
+
+
+def test_every_entry_of_a_matrix_that_is_not_square_counts(both_forms):
+    d, e = points(0, 4, 7), points(1, 4, 7)
+    expected = torch.corrcoef(torch.stack((d.flatten(), e.flatten())))[0, 1]
+    torch.testing.assert_close(correlation(d, e), expected)
+    mask = points(2, 4, 7) > 0
+    expected = torch.corrcoef(torch.stack((d[mask], e[mask])))[0, 1]
+    torch.testing.assert_close(correlation(d, e, where=mask), expected)
+
+
+def test_what_the_mask_leaves_out_may_be_anything(both_forms):
+    d, e = pair(0, 9, 3)
+    mask = within_class(torch.arange(9) % 2)
+    expected = correlation(d, e, where=mask), distortion(d, e, where=mask, quantiles=(0.1, 0.9))
+    d[~mask], e[~mask] = torch.nan, torch.inf
+    torch.testing.assert_close(correlation(d, e, where=mask), expected[0])
+    found = distortion(d, e, where=mask, quantiles=(0.1, 0.9))
+    torch.testing.assert_close(tuple(found), tuple(expected[1]))
+
+
+@few
+@clouds
+def test_correlation_is_blind_to_rigid_motion_and_to_one_scale(seed, n, dim):
+    x = points(seed, n, dim)
+    d, e = pairwise(x), pairwise(3 * rigid(x, seed + 1))
+    for kind in ("pearson", "spearman"):
+        # Rounding of 1e-15 may swap the ranks of two pairs that are equally far.
+        torch.testing.assert_close(correlation(d, e, kind=kind).item(), 1.0, rtol=1e-3, atol=0)
+    torch.testing.assert_close(correlation(d, e).item(), 1.0, rtol=1e-12, atol=0)
+
+
+@few
+@clouds
+def test_correlation_takes_an_offset_for_an_isometry(seed, n, dim):
+    d = pairwise(points(seed, n, dim))
+    e = 0.5 + 2 * d
+    torch.testing.assert_close(correlation(d, e).item(), 1.0, rtol=1e-12, atol=0)
+    low, high = distortion(d, e)
+    assert high > 1.01 * low
+
+
+@few
+@clouds
+def test_correlation_sees_a_linear_map(seed, n, dim):
+    x = points(seed, n, dim)
+    assert correlation(pairwise(x), pairwise(stretched(x))) < 1 - 1e-6
+
+
+def test_pearson_is_no_rank_correlation(both_forms):
+    d, _ = pair(0, 9, 3)
+    assert correlation(d, d.exp()) < 0.99
+    torch.testing.assert_close(correlation(d, d.exp(), kind="spearman").item(), 1.0)
+
+
+@pytest.mark.parametrize("kind", ["pearson", "spearman"])
+def test_no_correlation_of_a_constant_few_pairs_or_nan(both_forms, kind):
+    d, e = pair(0, 6, 3)
+    simplex = pairwise(torch.eye(6) * 0.1)  # every pair equally far, up to rounding
+    none = torch.zeros(6, 6, dtype=torch.bool)
+    one = none.clone()
+    one[0, 1] = True
+    broken = d.clone()
+    broken[0, 3] = torch.nan
+    endless = d.clone()
+    endless[0, 3] = torch.inf
+    assert correlation(d, simplex, kind=kind).isnan()
+    assert correlation(torch.full_like(d, 0.1), e, kind=kind).isnan()
+    assert correlation(d, e, where=none, kind=kind).isnan()
+    assert correlation(d, e, where=one, kind=kind).isnan()
+    assert correlation(broken, e, kind=kind).isnan()
+    assert correlation(d, endless, kind=kind).isnan()
+    assert correlation(d[:0, :0], e[:0, :0], kind=kind).isnan()
+
+
+def test_the_gradient_of_pearson(both_forms):
+    d, e = points(0, 4, 6).requires_grad_(), points(1, 4, 6).requires_grad_()
+    mask = points(2, 4, 6) > -1
+    assert torch.autograd.gradcheck(lambda d, e: correlation(d, e, where=mask), (d, e))
+
+
+def test_correlation_keeps_the_dtype():
+    d, e = pair(0, 5, 2)
+    assert correlation(d.float(), e.float()).dtype == torch.float32
+    assert correlation(d.float(), e).dtype == torch.float64
+
+
+# --- distortion ----------------------------------------------------------------------------------
+
+
+def test_distortion_of_three_pairs_by_hand(both_forms):
+    result = distortion(square(1, 2, 4), square(3, 2, 2))
+    assert [v.item() for v in result] == [0.5, 3.0]
+    low, middle = distortion(square(1, 2, 4), square(3, 2, 2), quantiles=(0.25, 0.5))
+    assert (low.item(), middle.item()) == (0.75, 1.0)
+
+
+def test_numpy_agrees_on_quantiles(both_forms):
+    import numpy as np
+
+    d, e = pair(0, 30, 4)
+    mask = within_class(torch.arange(30) % 4)
+    stretch = (e / d)[mask.triu(1)].numpy()
+    for shares in ((0, 1), (0.05, 0.95), (0.5, 0.5), (0, 0.3)):
+        expected = torch.from_numpy(np.quantile(stretch, shares))
+        found = torch.stack([*distortion(d, e, where=mask, quantiles=shares)])
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+
+
+def test_pairs_without_distance_are_left_out_and_counted(both_forms):
+    d, e = square(0, 2, 4), square(5, 2, 2)
+    result = distortion(d, e)
+    assert (result.low.item(), result.high.item(), result.left_out.item()) == (0.5, 1.0, 1)
+    result = distortion(torch.zeros(3, 3), torch.ones(3, 3), quantiles=(0, 0.5))
+    assert result.low.isnan() and result.high.isnan() and result.left_out == 3
+    nothing = distortion(d, e, where=torch.zeros(3, 3, dtype=torch.bool))
+    assert nothing.low.isnan() and nothing.high.isnan() and nothing.left_out == 0
+    assert distortion(d[:0, :0], e[:0, :0]).low.isnan()
+
+
+def test_a_distance_that_is_not_finite_is_not_hidden(both_forms):
+    d, e = pair(0, 5, 2)
+    e[0, 2] = torch.nan
+    for shares in ((0, 1), (0.1, 0.9)):
+        assert all(bound.isnan() for bound in distortion(d, e, quantiles=shares))
+
+
+@few
+@clouds
+def test_similarities_stretch_every_pair_alike(seed, n, dim):
+    x = points(seed, n, dim)
+    low, high = distortion(pairwise(x), pairwise(3 * rigid(x, seed + 1)))
+    torch.testing.assert_close(torch.stack((low, high)), low.new_tensor([3, 3]), rtol=1e-9, atol=0)
+
+
+@few
+@clouds
+def test_high_over_low_is_free_of_scale_and_no_more(seed, n, dim):
+    d, e = pair(seed, n, dim)
+    low, high = distortion(d, e, quantiles=(0.05, 0.95))
+    low_scaled, high_scaled = distortion(2 * d, 7 * e, quantiles=(0.05, 0.95))
+    torch.testing.assert_close(high / low, high_scaled / low_scaled)
+    low_shifted, high_shifted = distortion(d, e + 1, quantiles=(0.05, 0.95))
+    assert not torch.allclose(high / low, high_shifted / low_shifted, rtol=1e-6)
+
+
+def test_the_distortion_of_a_linear_map_is_bounded_by_its_singular_values():
+    x, a = points(0, 200, 3), points(1, 3, 3)
+    low, high = distortion(pairwise(x), pairwise(x @ a))
+    s = torch.linalg.svdvals(a)
+    assert s[-1] <= low * (1 + 1e-12) and high <= s[0] * (1 + 1e-12)
+    assert high > 0.9 * s[0]  # with 20,000 pairs some direction is close to the longest
+
+
+def test_the_gradient_of_distortion(both_forms):
+    d, e = (side.clone().requires_grad_() for side in pair(0, 6, 3))
+    for shares in ((0, 1), (0.1, 0.85)):
+        bounds = distortion(d, e, quantiles=shares)
+        grads = torch.autograd.grad(sum(bounds), (d, e))
+        assert all(grad.isfinite().all() for grad in grads)
+
+
+# --- linear CKA ----------------------------------------------------------------------------------
+
+
+def slow_hsic(x, z, unbiased):
+    k, m = x @ x.T, z @ z.T
+    n = len(x)
+    if not unbiased:
+        h = torch.eye(n, dtype=x.dtype) - 1 / n
+        return (h @ k @ h * (h @ m @ h)).sum()
+    k, m = k.fill_diagonal_(0), m.fill_diagonal_(0)
+    middle = k.sum() * m.sum() / ((n - 1) * (n - 2))
+    return ((k @ m).trace() + middle - 2 / (n - 2) * (k @ m).sum()) / (n * (n - 3))
+
+
+def slow_cka(x, z, unbiased):
+    hsic = [slow_hsic(a, b, unbiased) for a, b in ((x, z), (x, x), (z, z))]
+    return hsic[0] / (hsic[1] * hsic[2]).sqrt()
+
+
+@pytest.mark.parametrize("unbiased", [False, True])
+@pytest.mark.parametrize(("dim", "other"), [(3, 2), (30, 5), (5, 40), (20, 20)])
+def test_both_forms_equal_the_definition(monkeypatch, unbiased, dim, other):
+    monkeypatch.setattr(comparison, "_ROWS", 7)  # several blocks, the last one short
+    x = points(0, 20, dim) + 3
+    z = points(1, 20, other) + x[:, :1]
+    expected = slow_cka(x, z, unbiased)
+    torch.testing.assert_close(cka(x, z, unbiased=unbiased), expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("unbiased", [False, True])
+@pytest.mark.parametrize("n", [300, 1500])
+@pytest.mark.parametrize("dim", [20, 2000])
+def test_an_offset_costs_float32_no_digits(unbiased, n, dim):
+    x = points(0, n, dim, torch.float32)
+    z = x[:, :10] + points(1, n, 10, torch.float32)
+    far, far_z = x + 1e5, z - 1e6  # rounds the rows themselves to 4e-3 and 3e-2
+    expected = cka(far.double(), far_z.double(), unbiased=unbiased)
+    found = cka(far, far_z, unbiased=unbiased)
+    assert found.dtype == torch.float32
+    # A product of rows in float32 carries 1e-7; the ratio of three sums of them a few times that.
+    torch.testing.assert_close(found.double(), expected, rtol=5e-6, atol=5e-6)
+
+
+@few
+@clouds
+@pytest.mark.parametrize("unbiased", [False, True])
+def test_cka_is_blind_to_rotation_shift_and_one_scale(unbiased, seed, n, dim):
+    x, z = points(seed, n, dim), points(seed + 1, n, 3)
+    value = cka(x, z, unbiased=unbiased)
+    moved = cka(3 * rigid(x, seed + 2), 0.2 * rigid(z, seed + 3), unbiased=unbiased)
+    torch.testing.assert_close(moved, value, rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(cka(z, x, unbiased=unbiased), value, rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(cka(x, -2 * x, unbiased=unbiased).item(), 1.0)
+
+
+@few
+@clouds
+def test_plain_cka_lies_between_0_and_1(seed, n, dim):
+    value = cka(points(seed, n, dim), points(seed + 1, n, 3))
+    assert 0 <= value <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("unbiased", [False, True])
+def test_cka_sees_a_linear_map(unbiased):
+    x = points(0, 60, 5)
+    assert cka(x, stretched(x), unbiased=unbiased) < 0.7
+
+
+@pytest.mark.parametrize(("n", "dim", "other"), [(500, 500, 500), (450, 256, 128)])
+def test_the_bias_of_independent_gaussians(n, dim, other):
+    x, z = points(0, n, dim, torch.float32), points(1, n, other, torch.float32)
+    predicted = math.sqrt(dim * other / ((n + dim) * (n + other)))
+    # Ten seeds of either form spread by 0.003.
+    assert abs(cka(x, z) - predicted) < 0.01
+    assert abs(cka(x, z, unbiased=True)) < 0.01
+
+
+@pytest.mark.parametrize("unbiased", [False, True])
+@pytest.mark.parametrize("dim", [3, 12])
+def test_the_gradient_of_cka(monkeypatch, unbiased, dim):
+    monkeypatch.setattr(comparison, "_ROWS", 5)
+    x, z = points(0, 8, dim).requires_grad_(), points(1, 8, 2).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x, z: cka(x, z, unbiased=unbiased), (x, z))
+
+
+@pytest.mark.parametrize("dim", [3, 300])
+def test_short_dtypes_and_tiny_activations(dim):
+    x, z = points(0, 50, dim), points(1, 50, 4)
+    # bfloat16 rounds the rows to 4e-3.
+    found = cka(x.bfloat16(), z.bfloat16())
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.double(), cka(x, z), rtol=2e-2, atol=1e-2)
+    tiny = cka(1e-15 * x.float(), 1e12 * z.float())
+    torch.testing.assert_close(tiny.double(), cka(x, z), rtol=1e-5, atol=1e-6)
+
+
+def test_the_feature_form_makes_no_matrix_of_all_pairs():
+    from torch.profiler import ProfilerActivity, profile
+
+    n, dim = 6000, 8
+    x, z = points(0, n, dim, torch.float32), points(1, n, dim, torch.float32)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as trace:
+        cka(x, z, unbiased=True)
+    largest = max(event.self_cpu_memory_usage for event in trace.events())
+    assert largest < 8 * n * dim  # a matrix of all pairs would be 4 * n * n, 750 times as much
+
+
+# --- Procrustes ----------------------------------------------------------------------------------
+
+
+def residual_by_hand(x, z, result):
+    """The residual from the motion itself, with what a narrower z has no room for."""
+    centred = x - x.mean(0)
+    size = centred.square().sum()
+    p = x @ result.rotation + result.shift
+    left = (result.scale * z - p).square().sum()
+    return (left + size - (p - p.mean(0)).square().sum()) / size
+
+
+@few
+@given(
+    seed=st.integers(0, 10**6),
+    n=st.integers(2, 12),
+    dim=st.integers(1, 6),
+    other=st.integers(1, 6),
+    scale=st.booleans(),
+)
+def test_the_motion_applied_gives_the_residual(seed, n, dim, other, scale):
+    x, z = points(seed, n, dim) + 2, 3 * points(seed + 1, n, other) - 1
+    result = procrustes(x, z, scale=scale)
+    torch.testing.assert_close(
+        result.residual, residual_by_hand(x, z, result), rtol=1e-9, atol=1e-9
+    )
+    q = result.rotation if dim >= other else result.rotation.T
+    torch.testing.assert_close(q.T @ q, torch.eye(min(dim, other), dtype=q.dtype))
+    assert result.shift.shape == (other,)
+    assert scale or result.scale == 1
+
+
+@few
+@clouds
+def test_no_other_motion_does_better(seed, n, dim):
+    x, z = points(seed, n, dim), points(seed + 1, n, dim)
+    best = procrustes(x, z)
+    size = (x - x.mean(0)).square().sum()
+    for k in range(5):
+        shift = best.shift + 0.1 * points(seed + k, 1, dim)[0]
+        near = torch.linalg.qr(best.rotation + 0.1 * points(seed + k, dim, dim))[0]
+        near = near * (near * best.rotation).sum(0).sign()
+        for q, t in ((near, best.shift), (best.rotation, shift), (near, shift)):
+            assert (z - x @ q - t).square().sum() / size >= best.residual - 1e-12
+
+
+@few
+@clouds
+def test_procrustes_is_blind_to_rigid_motion_mirrors_included(seed, n, dim):
+    x, z = points(seed, n, dim), points(seed + 1, n, 3)
+    # 1e-12: the residual is a difference of sums of squares.
+    assert procrustes(x, rigid(x, seed + 2)).residual < 1e-12
+    assert procrustes(x, x * x.new_tensor([-1] + [1] * (dim - 1))).residual < 1e-12
+    moved = procrustes(rigid(x, seed + 3), rigid(z, seed + 4)).residual
+    torch.testing.assert_close(moved, procrustes(x, z).residual, rtol=1e-9, atol=1e-12)
+
+
+@few
+@clouds
+def test_procrustes_is_blind_to_scale_only_if_asked(seed, n, dim):
+    x = points(seed, n, dim)
+    z = 3 * rigid(x, seed + 1)
+    torch.testing.assert_close(procrustes(x, z).residual.item(), 4.0)  # (3 - 1)^2
+    scaled = procrustes(x, z, scale=True)
+    assert scaled.residual < 1e-12
+    torch.testing.assert_close(scaled.scale.item(), 1 / 3)
+
+
+@few
+@clouds
+def test_scaled_procrustes_is_symmetric_and_in_0_to_1(seed, n, dim):
+    x, z = points(seed, n, dim), 5 * points(seed + 1, n, 3)
+    there, back = procrustes(x, z, scale=True).residual, procrustes(z, x, scale=True).residual
+    torch.testing.assert_close(there, back)
+    assert 0 <= there <= 1
+
+
+@few
+@clouds
+def test_procrustes_sees_a_linear_map(seed, n, dim):
+    x = points(seed, n, dim)
+    assert procrustes(x, stretched(x), scale=True).residual > 1e-3
+
+
+def test_the_narrower_side_is_padded_with_zeros():
+    x, z = points(0, 9, 5), points(1, 9, 2)
+    padded = torch.nn.functional.pad(z, (0, 3))
+    torch.testing.assert_close(procrustes(x, z).residual, procrustes(x, padded).residual)
+    torch.testing.assert_close(
+        procrustes(z, x, scale=True).residual, procrustes(padded, x, scale=True).residual
+    )
+    # Dropping two of three equal axes leaves two thirds: z has no room for them.
+    cube = torch.tensor([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)]).double()
+    torch.testing.assert_close(procrustes(cube, cube[:, :1]).residual.item(), 2 / 3)
+
+
+def test_scipy_agrees_on_procrustes():
+    from scipy.linalg import orthogonal_procrustes
+    from scipy.spatial import procrustes as scipy_procrustes
+
+    x, z = points(0, 20, 4), points(1, 20, 4)
+    _, _, disparity = scipy_procrustes(x.numpy(), z.numpy())
+    torch.testing.assert_close(procrustes(x, z, scale=True).residual.item(), float(disparity))
+    q, _ = orthogonal_procrustes((x - x.mean(0)).numpy(), (z - z.mean(0)).numpy())
+    torch.testing.assert_close(procrustes(x, z).rotation, torch.from_numpy(q))
+
+
+def test_of_two_dtypes_the_wider_one():
+    x, z = points(0, 9, 3), points(1, 9, 4)
+    for unbiased in (False, True):
+        value = cka(x.float(), z, unbiased=unbiased)
+        # float32 rounds the rows of x to 6e-8.
+        torch.testing.assert_close(value, cka(x, z, unbiased=unbiased), rtol=1e-5, atol=1e-6)
+    assert procrustes(x.float(), z).residual.dtype == torch.float64
+
+
+def test_procrustes_keeps_the_dtype_and_prints_briefly():
+    x = points(0, 9, 5, torch.float32)
+    result = procrustes(x, x[:, :3])
+    assert {v.dtype for v in vars(result).values()} == {torch.float32}
+    assert repr(procrustes(x, 3 * x)) == "Procrustes(residual=4, scale=1, rotation 5 x 5)"
+
+
+# --- sentences -----------------------------------------------------------------------------------
+
+
+def test_the_sentence_for_matrices_of_different_size(as_a_user):
+    sentence = r"d is 5 x 5 and e is 4 x 4: both must hold .* same rows in the same order"
+    for ruler in (correlation, distortion):
+        with pytest.raises(ValueError, match=sentence):
+            ruler(torch.zeros(5, 5), torch.zeros(4, 4))
+
+
+def test_the_sentences_for_a_mask_that_does_not_fit(as_a_user):
+    d = torch.zeros(5, 5)
+    with pytest.raises(ValueError, match=r"where is 4 x 4 and d is 5 x 5: .* same samples"):
+        correlation(d, d, where=torch.ones(4, 4, dtype=torch.bool))
+    with pytest.raises(TypeError, match=r"where holds torch.float32 values: .* where != 0"):
+        distortion(d, d, where=torch.ones(5, 5))
+
+
+def test_the_sentence_for_an_unknown_kind(as_a_user):
+    with pytest.raises(ValueError, match=r"kind is 'kendall': .* 'pearson' or 'spearman'"):
+        correlation(torch.zeros(3, 3), torch.zeros(3, 3), kind="kendall")
+
+
+@pytest.mark.parametrize("quantiles", [(0.9, 0.1), (-0.1, 1), (0, 1.1), (0.5,), (0, 0.5, 1)])
+def test_the_sentence_for_quantiles(as_a_user, quantiles):
+    with pytest.raises(ValueError, match=r"quantiles is \(.*\): two ascending numbers"):
+        distortion(torch.zeros(3, 3), torch.zeros(3, 3), quantiles=quantiles)
+
+
+def test_the_sentences_for_samples(as_a_user):
+    with pytest.raises(ValueError, match=r"x holds 5 samples and z 4: CKA compares .* one order"):
+        cka(torch.zeros(5, 2), torch.zeros(4, 2))
+    with pytest.raises(ValueError, match=r"x holds 5 samples and z 4: Procrustes compares"):
+        procrustes(torch.zeros(5, 2), torch.zeros(4, 2))
+    with pytest.raises(ValueError, match=r"x and z hold 3 samples: unbiased CKA needs at least 4"):
+        cka(points(0, 3, 2), points(1, 3, 2), unbiased=True)
+    with pytest.raises(ValueError, match=r"x and z hold 1 samples: Procrustes needs at least 2"):
+        procrustes(points(0, 1, 2), points(1, 1, 2))
+
+
+@pytest.mark.parametrize("unbiased", [False, True])
+@pytest.mark.parametrize("dim", [2, 20])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_sentence_for_a_representation_without_spread(unbiased, dim, dtype):
+    x, dead = points(0, 9, 3, dtype), torch.full((9, dim), 0.1, dtype=dtype)
+    for other in (dead, torch.zeros_like(dead), dead * 1e6):
+        with pytest.raises(ValueError, match=r"z is the same for all 9 samples: CKA divides"):
+            cka(x, other, unbiased=unbiased)
+        with pytest.raises(ValueError, match=r"x is the same for all 9 samples: CKA"):
+            cka(other, x, unbiased=unbiased)
+        with pytest.raises(ValueError, match=r"x is the same for all 9 samples: Procrustes"):
+            procrustes(other, x)
+        with pytest.raises(ValueError, match=r"z is the same for all 9 samples: Procrustes with"):
+            procrustes(x, other, scale=True)
+        torch.testing.assert_close(procrustes(x, other).residual.item(), 1.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_sentence_for_samples_equally_far_from_each_other(dtype):
+    # Of a simplex every pair is alike: HSIC_1 is 0, and what is computed is rounding.
+    simplex, x = rotation(0, 5).to(dtype), points(1, 5, 3, dtype)
+    for sides in ((simplex, x), (x, simplex)):
+        with pytest.raises(ValueError, match=r"HSIC_1 .* of 5 samples .* is 0: pass more samples"):
+            cka(*sides, unbiased=True)
+    assert cka(simplex, x).isfinite()
+
+
+@pytest.mark.parametrize("ruler", [cka, procrustes])
+def test_the_sentence_for_nan(ruler):
+    x, broken = points(0, 9, 3), points(1, 9, 3)
+    broken[2, 1] = torch.nan
+    with pytest.raises(ValueError, match=r"^z holds values that are NaN"):
+        ruler(x, broken)
+    with pytest.raises(ValueError, match=r"^x holds values that are NaN"):
+        ruler(broken, x)
+    with pytest.raises(TypeError, match=r"z holds torch.int64 values"):
+        ruler.__wrapped__(x, torch.ones(9, 3, dtype=torch.int64))
+
+
+# --- devices -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["pearson", "spearman"])
+def test_no_distance_is_looked_at_on_a_device(kind):
+    d, e = (torch.rand(6, 6, device="meta", requires_grad=True) for _ in range(2))
+    mask = within_class(torch.zeros(6, dtype=torch.int64, device="meta"))
+    assert correlation(d, e, where=mask, kind=kind).is_meta
+    for shares in ((0, 1), (0.05, 0.95)):
+        result = distortion(d, e, where=mask, quantiles=shares)
+        assert all(value.is_meta for value in vars(result).values())
+        (grad,) = torch.autograd.grad(sum(result), d)
+        assert grad.is_meta
+    (grad,) = torch.autograd.grad(correlation(d, e, where=mask), d, create_graph=True)
+    (second,) = torch.autograd.grad(grad.sum(), d)
+    assert second.is_meta
+
+
+@pytest.mark.parametrize("unbiased", [False, True])
+@pytest.mark.parametrize("dim", [3, 30])
+def test_no_representation_is_looked_at_on_a_device(unbiased, dim):
+    x = torch.randn(8, dim, device="meta", requires_grad=True)
+    z = torch.randn(8, 2, 2, device="meta")
+    value = cka(x, z, unbiased=unbiased)
+    (grad,) = torch.autograd.grad(value, x, create_graph=True)
+    (second,) = torch.autograd.grad(grad.square().sum(), x)
+    assert value.is_meta and second.is_meta
+    for scale in (False, True):
+        assert all(part.is_meta for part in vars(procrustes(x, z, scale=scale)).values())
+
+
+def test_no_number_instead_of_an_error_where_no_value_is_looked_at(monkeypatch):
+    monkeypatch.setattr(comparison, "at_hand", lambda x: False)
+    assert cka(torch.ones(5, 2), points(0, 5, 2, torch.float32)).isnan()
+    assert not procrustes(torch.ones(5, 2), points(0, 5, 2, torch.float32)).residual.isfinite()
+
+
+@pytest.mark.gpu
+def test_the_gpu_gives_the_same():
+    assert metric.at_hand(torch.zeros(1)) and not metric.at_hand(torch.zeros(1, device="cuda"))
+    x, z = points(0, 60, 7, torch.float32), points(1, 60, 90, torch.float32)
+    d, e = pairwise(x), pairwise(z)
+    mask = within_class(torch.arange(60) % 4)
+    for f in (
+        lambda d, e, m: correlation(d, e, where=m),
+        lambda d, e, m: correlation(d, e, where=m, kind="spearman"),
+        lambda d, e, m: torch.stack([*distortion(d, e, where=m, quantiles=(0.05, 0.95))]),
+        lambda d, e, m: torch.stack([*distortion(d, e, where=m)]),
+    ):
+        there = f(d.cuda(), e.cuda(), mask.cuda())
+        assert there.is_cuda
+        torch.testing.assert_close(there.cpu(), f(d, e, mask), rtol=1e-6, atol=1e-7)
+    for f in (
+        cka,
+        lambda x, z: cka(x, z, unbiased=True),
+        lambda x, z: cka(x, x.flip(0), unbiased=True),
+        lambda x, z: procrustes(x, z).residual,
+        lambda x, z: procrustes(x, z, scale=True).residual,
+    ):
+        there = f(x.cuda(), z.cuda())
+        assert there.is_cuda
+        torch.testing.assert_close(there.cpu(), f(x, z), rtol=1e-5, atol=1e-6)

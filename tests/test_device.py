@@ -1,0 +1,78 @@
+"""Nothing leaves the device of its input: on device `meta` a hidden copy to the host raises.
+
+`meta` tensors have shapes and no values, so what passes here mixes no devices, reads no value back
+and depends on none. Forward, backward, second derivative and optimizer step.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+from companion import distances
+from companion.ensembles import fit_many
+from companion.models import MLP, LeNet, representations
+from companion.training import fit
+
+X = torch.zeros(8, 1, 8, 8, device="meta")
+Z = torch.zeros(8, 5, device="meta")
+Y = torch.zeros(8, dtype=torch.int64, device="meta")
+
+# Left out, because they look at values and say so: intrinsic_dimension, neural_collapse,
+# training.accuracy, and every other function that returns a Python number.
+RULERS = {
+    "pairwise": lambda z: distances.pairwise(z),
+    "pairwise, two sets": lambda z: distances.pairwise(z, Z),
+    "correlation": lambda z: distances.correlation(
+        distances.pairwise(X), distances.pairwise(z), where=distances.within_class(Y)
+    ),
+    "cka": lambda z: distances.cka(X, z),
+    "unbiased cka": lambda z: distances.cka(X, z, unbiased=True),
+    "distortion": lambda z: (
+        distances.distortion(distances.pairwise(X), distances.pairwise(z)).high
+    ),
+}
+
+
+@pytest.mark.parametrize("ruler", RULERS)
+def test_rulers_and_their_derivatives(ruler: str) -> None:
+    z = Z.clone().requires_grad_()
+    value = RULERS[ruler](z).sum()
+    (gradient,) = torch.autograd.grad(value, z, create_graph=True)
+    (second,) = torch.autograd.grad(gradient.sum(), z, allow_unused=True)
+    assert value.is_meta
+    assert gradient.is_meta
+    assert second is None or second.is_meta
+
+
+def test_procrustes() -> None:
+    found = distances.procrustes(X, Z, scale=True)
+    assert all(value.is_meta for value in (found.residual, found.rotation, found.shift))
+
+
+@pytest.mark.parametrize("network", [MLP((64, 6, 3)), LeNet((1, 8, 8), 3)], ids=["mlp", "lenet"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_training_step(network: nn.Module, optimizer: str) -> None:
+    model = network.to("meta")
+    history = fit(
+        model, X, Y, epochs=2, batch_size=3, lr=0.1, optimizer=optimizer, schedule="cosine",
+        clip_norm=1.0, snapshots=(0, 6), perturb=lambda model, x, y: x + 1,
+        penalty=lambda model, x, y: distances.pairwise(x).mean(),
+    )  # fmt: skip
+    assert history.loss.is_meta
+    assert history.accuracy.is_meta
+    assert all(value.is_meta for value in history.snapshots[6].values())
+    assert all(parameter.is_meta for parameter in model.parameters())
+
+
+def test_a_stacked_training_step() -> None:
+    many = fit_many(
+        lambda: MLP((64, 6, 3)), X, Y, seeds=(0, 1), epochs=2, batch_size=3, lr=0.1, stack=True,
+        clip_norm=1.0,
+    )  # fmt: skip
+    assert many.loss.is_meta
+    assert many.logits(X).is_meta
+
+
+def test_representations() -> None:
+    record = representations(MLP((64, 6, 3)).to("meta"), X)
+    assert all(z.is_meta for z in record.values())

@@ -1,0 +1,145 @@
+"""Many networks at once are the same networks one after another."""
+
+import pytest
+import torch
+from torch import nn
+
+from companion.ensembles import TINY, fit_many
+from companion.models import ACTIVATIONS, MLP
+from companion.training import fit, initialised
+
+SEEDS = (0, 1, 5)
+
+
+def blobs(dtype=torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(50) % 3
+    return torch.randn(50, 2, 2, generator=generator).to(dtype) + y.view(-1, 1, 1), y
+
+
+def one_after_another(build, x, y, **options):
+    models = [initialised(build, seed) for seed in SEEDS]
+    return models, [
+        fit(model, x, y, seed=seed, **options) for model, seed in zip(models, SEEDS, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, torch.sin])
+@pytest.mark.parametrize("stack", [True, False])
+def test_equal_to_one_after_another(activation, stack) -> None:
+    x, y = blobs()
+
+    def build():
+        return MLP((4, 6, 5, 3), activation, dtype=torch.float64)
+
+    options = dict(epochs=4, batch_size=20, lr=0.02)
+    models, histories = one_after_another(build, x, y, **options)
+    many = fit_many(build, x, y, seeds=SEEDS, stack=stack, **options)
+    assert many.stacked is stack
+    for i, (model, history) in enumerate(zip(models, histories, strict=True)):
+        for one, other in zip(model.parameters(), many.member(i).parameters(), strict=True):
+            # Twelve float64 steps summed in another order.
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(many.loss[i], history.loss, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(many.accuracy[i], history.accuracy)
+        with torch.no_grad():
+            torch.testing.assert_close(many.logits(x)[i], model(x), rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(optimizer="sgd", momentum=0.5, weight_decay=0.01),
+        dict(schedule="cosine", weight_decay=0.01),
+        dict(clip_norm=0.01, optimizer="sgd"),
+        dict(batch_size=None),
+    ],
+    ids=["sgd", "cosine", "clip", "full batch"],
+)
+def test_every_option_stacks(options) -> None:
+    x, y = blobs()
+
+    def build():
+        return MLP((4, 6, 3), "tanh", dtype=torch.float64)
+
+    options = dict(epochs=5, batch_size=15, lr=0.05) | options
+    models, _ = one_after_another(build, x, y, **options)
+    many = fit_many(build, x, y, seeds=SEEDS, stack=True, **options)
+    for model, other in zip(models, many.models, strict=True):
+        torch.testing.assert_close(model.logits.weight, other.logits.weight, rtol=1e-9, atol=1e-9)
+
+
+def test_float32_agrees_as_the_docstring_says() -> None:
+    x, y = blobs(torch.float32)
+    options = dict(epochs=10, batch_size=20, lr=0.01)
+    models, _ = one_after_another(lambda: MLP((4, 6, 3)), x, y, **options)
+    many = fit_many(lambda: MLP((4, 6, 3)), x, y, seeds=SEEDS, stack=True, **options)
+    for model, other in zip(models, many.models, strict=True):
+        for one, two in zip(model.parameters(), other.parameters(), strict=True):
+            assert (one - two).abs().max() <= 1e-4 * one.abs().max()
+
+
+def test_convolutions_stack() -> None:
+    x = torch.randn(12, 1, 6, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    y = torch.arange(12) % 2
+
+    def build():
+        return nn.Sequential(
+            nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 2)
+        ).double()
+
+    models, _ = one_after_another(build, x, y, epochs=3, lr=0.01)
+    many = fit_many(build, x, y, seeds=SEEDS, epochs=3, lr=0.01, stack=True)
+    for model, other in zip(models, many.models, strict=True):
+        torch.testing.assert_close(model[4].weight, other[4].weight, rtol=1e-9, atol=1e-9)
+
+
+def test_it_chooses_by_size_and_kind() -> None:
+    x, y = blobs(torch.float32)
+    options = dict(seeds=(0,), epochs=1, lr=0.01)
+    assert fit_many(lambda: MLP((4, 6, 3)), x, y, **options).stacked
+    assert not fit_many(lambda: MLP((4, TINY, 3)), x, y, **options).stacked
+
+    def normalised():
+        return nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.BatchNorm1d(3))
+
+    assert not fit_many(normalised, x, y, **options).stacked
+    assert not fit_many(lambda: nn.Sequential(MLP((4, 3)), nn.Dropout()), x, y, **options).stacked
+
+
+def test_members_share_nothing() -> None:
+    x, y = blobs(torch.float32)
+    many = fit_many(lambda: MLP((4, 6, 3)), x, y, seeds=SEEDS, epochs=1, lr=0.01)
+    before = many.member(1).logits.weight.clone()
+    with torch.no_grad():
+        many.member(0).logits.weight.zero_()
+    assert torch.equal(many.member(1).logits.weight, before)
+    assert repr(many).startswith("Ensemble of 3 MLP, training accuracy 0.")
+
+
+@pytest.mark.gpu
+def test_cuda_agrees_with_the_cpu() -> None:
+    x, y = blobs()
+
+    def build():
+        return MLP((4, 6, 3), "tanh", dtype=torch.float64)
+
+    options = dict(seeds=SEEDS, epochs=4, batch_size=20, lr=0.02)
+    here, there = (fit_many(build, x.to(d), y.to(d), **options) for d in ("cpu", "cuda"))
+    assert there.stacked
+    torch.testing.assert_close(here.logits(x), there.logits(x.cuda()).cpu(), rtol=1e-8, atol=1e-8)
+
+
+def test_the_sentences() -> None:
+    x, y = blobs(torch.float32)
+    options = dict(epochs=1, lr=0.01)
+    with pytest.raises(ValueError, match="seeds is empty: pass one seed"):
+        fit_many(lambda: MLP((4, 3)), x, y, seeds=(), **options)
+    with pytest.raises(ValueError, match="with buffers or dropout cannot be stacked"):
+        fit_many(lambda: nn.BatchNorm1d(3), x, y, seeds=SEEDS, stack=True, **options)
+    with pytest.raises(ValueError, match="epochs = -1"):
+        fit_many(lambda: MLP((4, 3)), x, y, seeds=SEEDS, epochs=-1, lr=0.1)
+    bad = x.clone()
+    bad[0] = torch.nan
+    with pytest.raises(ValueError, match="from epoch 1 on: the training diverged"):
+        fit_many(lambda: MLP((4, 3)), bad, y, seeds=SEEDS, stack=True, **options)

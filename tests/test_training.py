@@ -1,0 +1,420 @@
+"""The training loop against plain torch, and the cache of the reference networks."""
+
+import multiprocessing
+import warnings
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
+
+from companion import datasets, storage, training
+from companion.models import MLP
+from companion.training import (
+    Recipe,
+    accuracy,
+    fit,
+    fitting,
+    initialised,
+    reference,
+    reference_data,
+    reference_steps,
+    references,
+)
+
+
+def blobs(n: int = 60, dtype=torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(n) % 3
+    return torch.randn(n, 4, generator=generator).to(dtype) + 2 * functional.one_hot(y, 4), y
+
+
+def build() -> nn.Module:
+    return MLP((4, 8, 3), "tanh", dtype=torch.float64)
+
+
+def slow_fit(model, x, y, *, epochs, batch_size, lr, seed, make, factor, clip=None):
+    """The loop of every tutorial: one DataLoader, one scheduler."""
+    optimizer = make(model.parameters(), lr)
+    loader = DataLoader(TensorDataset(x, y), batch_size=batch_size)
+    total = epochs * len(loader)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step / total))
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(epochs):
+        order = torch.randperm(len(x), generator=generator)
+        for inputs, labels in DataLoader(TensorDataset(x[order], y[order]), batch_size=batch_size):
+            optimizer.zero_grad()
+            functional.cross_entropy(model(inputs), labels).backward()
+            if clip:
+                nn.utils.clip_grad_norm_(model.parameters(), clip)
+            optimizer.step()
+            scheduler.step()
+
+
+CASES = {
+    "adam": dict(optimizer="adam", weight_decay=0.01),
+    "sgd": dict(optimizer="sgd", momentum=0.8, weight_decay=0.01),
+    "cosine": dict(optimizer="adam", schedule="cosine"),
+    "function": dict(optimizer="sgd", schedule=lambda t: 1 - t),
+    "clip": dict(optimizer="sgd", clip_norm=0.05),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_fit_is_the_plain_loop(case: str) -> None:
+    x, y = blobs(dtype=torch.float64)
+    options = CASES[case]
+    decay = options.get("weight_decay", 0.0)
+    make = {
+        "adam": lambda p, lr: torch.optim.Adam(p, lr, weight_decay=decay, fused=False),
+        "sgd": lambda p, lr: torch.optim.SGD(
+            p, lr, momentum=options.get("momentum", 0.9), weight_decay=decay, fused=False
+        ),
+    }[options["optimizer"]]
+    factor = {
+        "cosine": lambda t: (1 + torch.cos(torch.tensor(t * torch.pi, dtype=torch.float64))) / 2,
+    }.get(case, options.get("schedule") or (lambda t: 1.0))
+    slow, fast = initialised(build, 3), initialised(build, 3)
+    slow_fit(
+        slow, x, y, epochs=4, batch_size=25, lr=0.05, seed=5, make=make, factor=factor,
+        clip=options.get("clip_norm"),
+    )  # fmt: skip
+    fit(fast, x, y, epochs=4, batch_size=25, lr=0.05, seed=5, **options)
+    for one, other in zip(slow.parameters(), fast.parameters(), strict=True):
+        # Twelve float64 steps in fused and unfused form.
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-10)
+
+
+def test_history_counts_what_was_trained_on() -> None:
+    x, y = blobs(dtype=torch.float64)
+    model = initialised(build, 0)
+    before = functional.cross_entropy(model(x), y)
+    right = accuracy(model, x, y)
+    history = fit(model, x, y, epochs=3, lr=1e-12)
+    torch.testing.assert_close(history.loss, before.detach().expand(3), rtol=1e-9, atol=0)
+    assert history.accuracy.tolist() == pytest.approx([right] * 3)
+    assert history.steps_per_epoch == 1
+    assert repr(history).startswith("History: 3 epochs of 1 steps, at the end loss ")
+
+
+def test_history_of_unequal_batches_is_a_mean_over_images() -> None:
+    x, y = blobs(dtype=torch.float64)
+    model = initialised(build, 0)
+    whole = functional.cross_entropy(model(x), y).detach()
+    history = fit(model, x, y, epochs=1, batch_size=41, lr=1e-12)
+    torch.testing.assert_close(history.loss[0], whole, rtol=1e-9, atol=0)
+    assert history.steps_per_epoch == 2
+
+
+def test_snapshots_are_the_run_cut_short() -> None:
+    x, y = blobs(dtype=torch.float64)
+    model = initialised(build, 1)
+    history = fit(model, x, y, epochs=4, batch_size=20, lr=0.01, snapshots=(0, 6, 12))
+    assert list(history.snapshots) == [0, 6, 12]
+    start, half = initialised(build, 1), initialised(build, 1)
+    fit(half, x, y, epochs=2, batch_size=20, lr=0.01)
+    for step, other in ((0, start), (6, half), (12, model)):
+        for name, value in other.state_dict().items():
+            assert torch.equal(history.snapshots[step][name], value)
+
+
+def test_the_same_seed_gives_the_same_network_and_the_global_generator_stays() -> None:
+    x, y = blobs()
+    state = torch.random.get_rng_state()
+    nets = []
+    for seed in (0, 0, 1):
+        net = initialised(lambda: nn.Sequential(nn.Linear(4, 8), nn.Dropout(), nn.Linear(8, 3)), 0)
+        fit(net, x, y, epochs=2, batch_size=20, lr=0.01, seed=seed)
+        nets.append(net[0].weight)
+    assert torch.equal(nets[0], nets[1])
+    assert not torch.equal(nets[0], nets[2])
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_penalty_and_perturb_see_the_batch() -> None:
+    x, y = blobs(dtype=torch.float64)
+    seen = []
+
+    def penalty(model, inputs, labels):
+        seen.append((len(inputs), labels.dtype))
+        return 10 * sum(p.square().sum() for p in model.parameters())
+
+    with_penalty, without = initialised(build, 0), initialised(build, 0)
+    fit(with_penalty, x, y, epochs=40, lr=0.05, penalty=penalty)
+    fit(without, x, y, epochs=40, lr=0.05)
+    small, large = (
+        sum(float(p.detach().square().sum()) for p in model.parameters())
+        for model in (with_penalty, without)
+    )
+    assert small < 0.01 * large
+    assert seen[0] == (60, torch.int64)
+
+    flipped, plain = initialised(build, 0), initialised(build, 0)
+    fit(flipped, x, y, epochs=5, lr=0.05, perturb=lambda model, inputs, labels: -inputs)
+    fit(plain, -x, y, epochs=5, lr=0.05)
+    assert torch.equal(flipped.logits.weight, plain.logits.weight)
+
+
+def test_batch_normalisation_trains_and_is_left_in_evaluation() -> None:
+    x, y = blobs()
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    fit(model, x, y, epochs=2, batch_size=20, lr=0.01)
+    assert not model.training
+    assert int(model[1].num_batches_tracked) == 6
+
+
+def test_no_epochs_leave_the_network_as_built() -> None:
+    x, y = blobs(dtype=torch.float64)
+    model = initialised(build, 0)
+    history = fit(model, x, y, epochs=0, lr=0.1, snapshots=(0,))
+    assert torch.equal(model.logits.weight, initialised(build, 0).logits.weight)
+    assert len(history.loss) == 0
+    assert list(history.snapshots) == [0]
+    assert repr(history) == "History: 0 epochs of 1 steps"
+
+
+def test_the_bar_shows_loss_and_accuracy(monkeypatch, capsys) -> None:
+    monkeypatch.delenv("COMPANION_PROGRESS", raising=False)
+    clock = iter(range(0, 10_000, 3))
+    monkeypatch.setattr(fitting.time, "monotonic", lambda: next(clock))
+    bar = fitting.progress.bar
+    monkeypatch.setattr(fitting.progress, "bar", lambda **options: _at_once(bar(**options)))
+    x, y = blobs()
+    fit(initialised(lambda: MLP((4, 3)), 0), x, y, epochs=3, lr=0.1)
+    assert "loss" in capsys.readouterr().err
+
+
+def _at_once(bar):
+    bar.delay, bar.mininterval = 0, 0
+    return bar
+
+
+def test_accuracy_in_chunks(monkeypatch) -> None:
+    x, y = blobs()
+    model = initialised(lambda: MLP((4, 3)), 0)
+    whole = accuracy(model, x, y)
+    monkeypatch.setattr("companion.borrow.BUDGET", 4 * 16 * 7)
+    assert accuracy(model, x, y) == whole
+    assert 0 < whole < 1
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "sentence"),
+    [
+        (dict(y=torch.zeros(5, dtype=torch.int64)), ValueError, "x has 60 samples and y has 5"),
+        (dict(y=torch.zeros(60)), TypeError, r"y is torch.float32.*pass y.long\(\)"),
+        (dict(epochs=-1), ValueError, "epochs = -1: it must be positive"),
+        (dict(batch_size=0), ValueError, "batch_size = 0: it must be positive"),
+        (dict(lr=0.0), ValueError, "lr = 0.0: it must be positive"),
+        (dict(clip_norm=-2.0), ValueError, "clip_norm = -2.0: it must be positive"),
+        (dict(optimizer="adamm"), ValueError, "no optimizer 'adamm': choose 'adam' or 'sgd'"),
+        (dict(schedule="cos"), ValueError, "no schedule 'cos': pass None, 'cosine'"),
+        (
+            dict(snapshots=(0, 99)),
+            ValueError,
+            "step 99 was asked for: this run has the steps 0 to 2",
+        ),
+        (dict(snapshots=(-1,)), ValueError, "step -1 was asked for"),
+        (dict(x=torch.full((60, 4), torch.nan)), ValueError, "NaN or infinite from epoch 1 on"),
+    ],
+)
+def test_the_sentences_of_fit(change, error, sentence, as_a_user) -> None:
+    x, y = blobs()
+    arguments = dict(x=x, y=y, epochs=2, lr=0.1) | change
+    model = initialised(lambda: MLP((4, 3)), 0)
+    with pytest.raises(error, match=sentence):
+        fit(model, arguments.pop("x"), arguments.pop("y"), **arguments)
+
+
+def test_the_sentence_of_accuracy(as_a_user) -> None:
+    with pytest.raises(ValueError, match="x has 2 samples and y has 3 labels"):
+        accuracy(nn.Identity(), torch.eye(2), torch.zeros(3, dtype=torch.int64))
+
+
+# Reference networks ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    """A data set of 40 points and recipes of a blink, with a cache of their own."""
+    monkeypatch.setenv("COMPANION_CACHE", str(tmp_path))
+    x, y = blobs(40)
+    monkeypatch.setitem(
+        references.RECIPES,
+        ("digits", "mlp"),
+        (
+            Recipe(30, 1e-2, 20),
+            (Recipe(1, 1e-3, 20, n_train=30), Recipe(300, 1e-2, 20, n_train=30)),
+        ),
+    )
+    return datasets.Dataset(x, y, x, y, "blobs", ("a", "b", "c"))
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    states = one.state_dict(), other.state_dict()
+    return all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def files(tmp_path):
+    return sorted((tmp_path / "networks").glob("*.pt"))
+
+
+def counted(monkeypatch) -> list:
+    fits = []
+    true_fit = references.fit
+    monkeypatch.setattr(references, "fit", lambda *a, **o: fits.append(1) or true_fit(*a, **o))
+    return fits
+
+
+def test_a_reference_is_trained_once(small, tmp_path, monkeypatch) -> None:
+    fits = counted(monkeypatch)
+    one, two = reference(small), reference(small)
+    assert len(fits) == 1
+    assert same(one, two)
+    assert not one.training
+    assert len(files(tmp_path)) == 1
+    assert accuracy(one, small.x_train, small.y_train) > 0.9
+
+
+def test_each_choice_is_a_network_of_its_own(small) -> None:
+    first = reference(small)
+    assert not same(first, reference(small, seed=1))
+    assert not same(first, reference(small, "untrained"))
+    assert not same(first, reference(small, "trained_small"))
+    assert not same(first, reference(small, recipe=Recipe(2, 1e-2)))
+    assert not same(first, reference(replace(small, y_train=small.y_train.flip(0))))
+    assert same(first, reference(small))
+
+
+def test_a_tensor_changed_in_place_is_noticed(small) -> None:
+    first = reference(small)
+    small.x_train[0] += 1
+    assert not same(first, reference(small))
+
+
+def test_untrained_is_step_zero_of_trained(small) -> None:
+    assert same(reference(small, "untrained"), reference(small, step=0))
+    assert reference_steps(small, "untrained") == (0,)
+
+
+def test_the_steps(small) -> None:
+    steps = reference_steps(small)
+    assert steps[0] == 0
+    assert steps[1] == 2
+    assert steps[-1] == 60
+    assert list(steps) == sorted(set(steps))
+    last = reference(small, step=steps[-1])
+    assert same(last, reference(small))
+    fitted = reference(small, step="fitted")
+    assert any(same(fitted, reference(small, step=step)) for step in steps[1:])
+
+
+def test_the_memorized_network_and_its_twin(small, monkeypatch) -> None:
+    fits = counted(monkeypatch)
+    own = reference_data(small, "memorized")
+    assert len(own.x_train) == 30
+    assert torch.equal(own.x_train, small.x_train[:30])
+    assert torch.equal(own.y_train.bincount(), small.y_train[:30].bincount())
+    assert not torch.equal(own.y_train, small.y_train[:30])
+    net = reference(small, "memorized")
+    # The first recipe of the fixture is too short: it was tried and the second one taken.
+    assert len(fits) == 2
+    assert accuracy(net, own.x_train, own.y_train) >= 0.99
+    twin = reference_data(small, "trained_small")
+    assert torch.equal(twin.x_train, own.x_train)
+    assert torch.equal(twin.y_train, small.y_train[:30])
+    # The twin takes the recipe that the memorized network needed.
+    assert reference_steps(small, "trained_small")[-1] == reference_steps(small, "memorized")[-1]
+
+
+def test_the_twin_trains_the_memorized_network_first(small) -> None:
+    assert reference_steps(small, "trained_small")[-1] == 600
+
+
+def test_a_builder_is_known_by_name_and_initial_weights(small, monkeypatch) -> None:
+    fits = counted(monkeypatch)
+
+    def tanh(data):
+        return MLP((4, 8, 3), "tanh")
+
+    reference(small, model=tanh)
+    reference(small, model=tanh)
+    assert len(fits) == 1
+
+    def tanh(data):
+        return MLP((4, 9, 3), "tanh")
+
+    reference(small, model=tanh)
+    assert len(fits) == 2
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda raw: raw[:-50],
+        lambda raw: b"",
+        lambda raw: raw[:500] + bytes([raw[500] ^ 1]) + raw[501:],
+        lambda raw: b"0" * 64 + raw[64:],
+    ],
+    ids=["cut off", "empty", "one bit", "checksum"],
+)
+def test_a_damaged_file_is_made_anew(small, tmp_path, damage) -> None:
+    first = reference(small)
+    (path,) = files(tmp_path)
+    path.write_bytes(damage(path.read_bytes()))
+    assert same(first, reference(small))
+    whole = path.read_bytes()
+    assert storage.checksum(whole[64:]).encode() == whole[:64]
+
+
+def test_no_folder_no_cache(small, monkeypatch) -> None:
+    monkeypatch.setattr(storage, "cache", lambda: None)
+    fits = counted(monkeypatch)
+    assert same(reference(small), reference(small))
+    assert len(fits) == 2
+
+
+def test_a_full_disk_loses_no_network(small, monkeypatch) -> None:
+    def full(path):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(storage, "written", full)
+    with pytest.warns(UserWarning, match="not kept for the next run: no space left"):
+        net = reference(small)
+    assert accuracy(net, small.x_train, small.y_train) > 0.9
+
+
+def _train(data) -> None:
+    warnings.simplefilter("error")
+    torch.set_num_threads(1)
+    reference(data)
+
+
+def test_two_processes_at_once(small, tmp_path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_train, args=(small,)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert len(files(tmp_path)) == 1
+    assert not list(tmp_path.rglob("*.part*"))
+    assert same(reference(small), training.reference(small))
+
+
+def test_the_sentences_of_reference(small, monkeypatch) -> None:
+    with pytest.raises(ValueError, match="no kind 'fitted': choose one of trained, untrained"):
+        reference(small, "fitted")
+    with pytest.raises(ValueError, match="no reference model 'resnet': choose one of mlp, linear"):
+        reference(small, model="resnet")
+    with pytest.raises(
+        ValueError, match=r"Step 7 of the trained network was not kept: choose .* 60"
+    ):
+        reference(small, step=7)
+    with pytest.raises(ValueError, match="never reached a training accuracy of 0.99"):
+        reference(small, step="fitted", recipe=Recipe(1, 1e-4))
+    with pytest.raises(ValueError, match="must reach 0.99, so pass a recipe with more epochs"):
+        reference(small, "memorized", recipe=Recipe(1, 1e-4))
