@@ -1,0 +1,209 @@
+"""The book's own Sphinx extension: boxes, running times, the ledger's pages, offline formulas.
+
+Each idea has a file beside this one; here they are tied to the moments of a build.
+"""
+
+import html
+import importlib.metadata
+import os
+import shutil
+from pathlib import Path
+
+import nbformat
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from jupyter_cache import get_cache
+from jupyter_cache.base import JupyterCacheAbstract
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
+
+import boxes
+import chaptercache
+import claimpage
+import docstrings
+import ledger
+import reportcard
+
+logger = logging.getLogger(__name__)
+
+
+class LedgerNode(nodes.General, nodes.Element):
+    """Where a page of the ledger is to stand; replaced when all chapters have been read."""
+
+
+class LedgerDirective(Directive):
+    """`{claims-ledger}` and `{report-card}`: without argument, option or content."""
+
+    def run(self) -> list[nodes.Node]:
+        return [LedgerNode(page=self.name)]
+
+
+class VerdictKey(Directive):
+    """`{verdict-key}`: the five verdicts with their signs and what each means."""
+
+    def run(self) -> list[nodes.Node]:
+        return [nodes.raw("", claimpage.legend(), format="html")]
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_node(LedgerNode)
+    for page in ("claims-ledger", "report-card"):
+        app.add_directive(page, LedgerDirective)
+    app.add_directive("verdict-key", VerdictKey)
+    app.connect("config-inited", choose_cache)
+    app.connect("env-get-outdated", read_failed_again)
+    app.connect("doctree-read", dress)
+    app.connect("env-updated", collect)
+    app.connect("doctree-resolved", show)
+    app.connect("autodoc-process-docstring", show_docstring)
+    app.connect("autodoc-process-signature", show_signature)
+    app.connect("build-finished", copy_mathjax)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def choose_cache(app: Sphinx, config: object) -> None:
+    """Executed chapters of another package, lock, data set or size lie in another folder."""
+    config.nb_execution_cache_path = str(chaptercache.folder(app.srcdir))
+
+
+def read_failed_again(
+    app: Sphinx, env: BuildEnvironment, added: set, changed: set, removed: set
+) -> list[str]:
+    """A chapter whose execution failed is never up to date: the next build must fail as well."""
+    rest = env.found_docs - added - changed - removed
+    return [doc for doc in rest if _run(env, doc).get("succeeded") is False]
+
+
+def dress(app: Sphinx, doctree: nodes.document) -> None:
+    """Boxes for all pages; the measured running time under the title of an executed chapter."""
+    boxes.frame(doctree)
+    doc = app.env.docname
+    if next(doctree.findall(LedgerNode), None):
+        app.env.metadata[doc]["ledger"] = True
+    run = _run(app.env, doc)
+    title = next(doctree.findall(nodes.title), None)
+    if title is not None and run.get("runtime") is not None:
+        sentence = running_time(run["runtime"], ledger.dataset())
+        title.parent.insert(title.parent.index(title) + 1, nodes.raw("", sentence, format="html"))
+
+
+def running_time(seconds: float, data: str) -> str:
+    """The sentence under a chapter's title: how long its cells took on which data set."""
+    if seconds < 1:
+        words = "less than a second"
+    elif seconds < 100:
+        words = f"{seconds:.0f} s"
+    else:
+        words = f"{seconds / 60:.1f} min"
+    return (
+        f'<p class="ng-time">Executed for this page in {words}, on {html.escape(data)}, with the '
+        "reference networks at hand.</p>"
+    )
+
+
+def collect(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Read the executed chapters, write this data set's ledger, have its pages written anew."""
+    cache = get_cache(app.config.nb_execution_cache_path)
+    found = {"claims": [], "columns": [], "cells": []}
+    for doc in _in_order(env):
+        if not str(env.doc2path(doc)).endswith(".ipynb"):
+            continue
+        notebook = executed(cache, env.doc2path(doc))
+        if notebook is None:
+            # An execution that failed has been reported already, with its traceback.
+            if _run(env, doc).get("succeeded") is not False:
+                logger.warning(
+                    "this chapter has not been executed, so the ledger lacks it: remove "
+                    "_build/.doctrees and build again",
+                    location=doc,
+                )
+            continue
+        chapter = ledger.read(notebook, doc)
+        for kind, entries in chapter.items():
+            found[kind] += entries
+    for sentence in ledger.complaints(found):
+        logger.warning(sentence)
+    ledger.write(_ledgers(app), ledger.dataset(), found)
+    pages = sorted(doc for doc in env.found_docs if env.metadata[doc].get("ledger"))
+    for doc in pages:
+        # Without this mark the page would not load the script that sets formulas.
+        env.get_domain("math").data["has_equations"][doc] = True
+    return pages
+
+
+def executed(cache: JupyterCacheAbstract, path: str) -> dict | None:
+    """A chapter with its outputs, from the notebook cache; None if it has not been executed.
+
+    Whether a chapter ran during this build or before it, its outputs are in the cache. The copy in
+    `_build/jupyter_execute` has them only if it ran during this build.
+    """
+    try:
+        return cache.merge_match_into_notebook(nbformat.read(path, as_version=4))[1]
+    except KeyError:
+        return None
+
+
+def show(app: Sphinx, doctree: nodes.document, doc: str) -> None:
+    """Put the ledger's tables where the page asks for them."""
+    for node in list(doctree.findall(LedgerNode)):
+        ledgers = ledger.load(_ledgers(app))
+
+        def link(other: str) -> str:
+            return app.builder.get_relative_uri(doc, other)
+
+        def title(other: str) -> str:
+            return app.env.titles[other].astext()
+
+        if node["page"] == "claims-ledger":
+            text = claimpage.page(ledger.claims(ledgers, ledger.dataset()), link, title)
+        else:
+            text = reportcard.page(ledger.columns(ledgers, ledger.dataset()), link)
+        node.replace_self(nodes.raw("", text, format="html"))
+
+
+def show_docstring(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    lines[:] = docstrings.plain(lines)
+
+
+def show_signature(
+    app: Sphinx, what: str, name: str, obj: object, options: object, signature: str, returns: str
+) -> tuple[str | None, str | None]:
+    return docstrings.short(signature), docstrings.short(returns)
+
+
+def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
+    """Formulas are set by one local file, so that no page asks another machine for anything."""
+    if exception is not None or app.builder.format != "html":
+        return
+    files = importlib.metadata.files("sphinx-mathjax-offline") or []
+    source = next(file for file in files if file.name == "tex-svg-full.js").locate()
+    target = Path(app.outdir) / "_static" / "mathjax" / "tex-svg-full.js"
+    if not target.exists() or target.stat().st_size != os.path.getsize(source):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+
+
+def _run(env: BuildEnvironment, doc: str) -> dict:
+    """How a page's notebook was executed, now or when it went into the cache; empty if never."""
+    return getattr(env, "nb_metadata", {}).get(doc, {}).get("exec_data") or {}
+
+
+def _ledgers(app: Sphinx) -> Path:
+    return Path(app.outdir).parent / "ledger"
+
+
+def _in_order(env: BuildEnvironment) -> list[str]:
+    """All pages in the order of the table of contents, which is the order of the ledger."""
+    order: dict[str, None] = {}
+
+    def visit(doc: str) -> None:
+        if doc not in order:
+            order[doc] = None
+            for child in env.toctree_includes.get(doc, []):
+                visit(child)
+
+    visit(env.config.root_doc)
+    return [doc for doc in [*order, *sorted(env.found_docs - set(order))] if doc in env.found_docs]

@@ -1,0 +1,390 @@
+"""The ledger: what a chapter claims, how it was tested, and whether this run agrees.
+
+A claim is stated once, in its chapter, with the numbers it was measured from, the bound it has to
+meet, the controls that could take it apart and the verdict recorded for each data set. The verdict
+is derived from the numbers on every run; the build stops where it differs from the recorded one.
+Every chapter uses this room; `book/distances/metric_structure` is the first to explain it.
+"""
+
+__all__ = ["ClaimDiffers", "Measured", "check", "column", "say", "test", "verdicts"]
+
+import html
+import math
+import os
+import re
+import statistics
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from numbers import Real
+
+VERDICTS = (
+    "holds",
+    "holds for another reason",
+    "true but not specific",
+    "not separable here",
+    "does not hold here",
+)
+# Keys become anchors of pages and parts of addresses, where a blank or a quote would break.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+
+# Empty, it keeps pytest from taking the function `test` for a test; doctest expects a dictionary.
+__test__: dict[str, str] = {}
+
+_checked: dict[str, dict] = {}
+
+
+class ClaimDiffers(Exception):
+    """The verdict of this run is not the recorded one (raised under COMPANION_STRICT=1)."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measured quantity held against a bound, as `test` returns it (in the quantity's unit).
+
+    values: one number per seed; mean: their mean; low, high: the ends of the interval;
+    bound: in words ("at least 0.2"); outcome: "met", "missed" or "undecided".
+    """
+
+    values: tuple[float, ...]
+    mean: float
+    low: float
+    high: float
+    bound: str
+    outcome: str
+
+    def __str__(self) -> str:
+        return f"{_interval(asdict(self))}, {self.bound}: {self.outcome}"
+
+
+def test(
+    measured: object,
+    *,
+    at_least: float | int | None = None,
+    at_most: float | int | None = None,
+    between: tuple[float | int, float | int] | None = None,
+) -> Measured:
+    """Hold a measured quantity against one bound (all numbers in the quantity's unit).
+
+    `measured` is a number, or one value per seed (list, tuple, 1-D tensor or array). The interval
+    is mean ± 2 s/√n for three values or more (s with n - 1; about 88 % coverage at n = 5 if the
+    values are normal), the range for two, the value itself for one. Paired quantities: pass the
+    differences per seed. The outcome is "met" if every number of the interval meets the bound
+    (which itself belongs to it), "missed" if none does, otherwise "undecided".
+
+    Raises ValueError for no value, NaN, infinity, or anything but exactly one bound; TypeError
+    for what is no number.
+
+    >>> print(test([1, 2, 3], at_least=0.5))                # s = 1, so 2 ± 2/√3
+    2 (0.8453 to 3.155), at least 0.5: met
+    """
+    values = _numbers(measured, "measured")
+    floor, ceiling, bound = _bound(at_least, at_most, between)
+    # The exact mean: n equal values must have precisely that value as their mean, or a bound
+    # that they all touch would be missed by a rounding.
+    mean = statistics.mean(values)
+    if len(values) > 2:
+        half = 2 * statistics.stdev(values) / math.sqrt(len(values))
+        low, high = mean - half, mean + half
+    else:
+        low, high = min(values), max(values)
+    if floor <= low and high <= ceiling:
+        outcome = "met"
+    elif high < floor or low > ceiling:
+        outcome = "missed"
+    else:
+        outcome = "undecided"
+    return Measured(values, mean, low, high, bound, outcome)
+
+
+def check(
+    key: str,
+    *,
+    data: str,
+    says: str,
+    effect: Measured,
+    control: Measured | None = None,
+    rival: Measured | None = None,
+    because: str,
+    verdicts: Mapping[str, str],
+    paper: str | None = None,
+) -> None:
+    """Derive the verdict of one claim and compare it with the one recorded for `data`.
+
+    In this order: effect undecided, "not separable here"; missed, "does not hold here"; control
+    met, "true but not specific"; rival met, "holds for another reason"; otherwise "holds". An
+    undecided control or rival counts as not met. `verdicts` maps data sets to recorded verdicts;
+    under NETWORK_GEOMETRY_FULL=1 the entry is "mnist full" and so on. `because` says where the
+    bound comes from.
+
+    Shows exactly one output, the same on every machine, with the record in its metadata, and
+    returns None. Without a recorded verdict it says so and never raises. Checking a key again
+    replaces its record. Outside a notebook the line is printed.
+
+    Raises ClaimDiffers under COMPANION_STRICT=1 if the verdicts differ, in either direction
+    (otherwise a box says so); ValueError for a verdict that is not one of the five, or for an
+    empty or malformed text; TypeError for a test that does not come from `test`.
+
+    >>> check("demo/length", data="toy", says="A step has length one.", because="by construction",
+    ...       effect=test(1.0, at_least=0.5), verdicts={"toy": "holds"})
+    claim demo/length: as recorded
+    """
+    _check_name(key, "claim key")
+    _check_texts({"data": data, "says": says, "because": because}, key)
+    _check_verdicts(verdicts, key)
+    parts = {"effect": effect, "control": control, "rival": rival}
+    _check_tests(parts, key)
+    if os.environ.get("NETWORK_GEOMETRY_FULL") == "1":
+        data = f"{data} full"
+    record = {"key": key, "says": says, "paper": paper, "data": data, "because": because}
+    record["verdict"] = _verdict(effect, control, rival)
+    record["recorded"] = verdicts.get(data)
+    for word, part in parts.items():
+        record[word] = part and asdict(part) | {"values": list(part.values)}
+    _checked[key] = record
+    if record["recorded"] == record["verdict"]:
+        _show_line(f"claim {key}: as recorded", f"claim-{key}", {"network-geometry-claim": record})
+    elif record["recorded"] is None:
+        line = f"claim {key}: no verdict recorded"
+        _show_line(line, f"claim-{key}", {"network-geometry-claim": record})
+    else:
+        _differs(record)
+
+
+def verdicts() -> None:
+    """Show a table of the claims checked so far: measured value, interval, bound and verdict.
+
+    One block per claim in the order of first checking, one line per test (effect, control,
+    rival). Numbers carry four digits. Outside a notebook the table is printed as text.
+    """
+    if not _checked:
+        line = "no claim has been checked yet"
+        _show({"text/plain": line, "text/html": f"<p>{line}</p>"})
+        return
+    records = list(_checked.values())
+    _show({"text/plain": _text_table(records), "text/html": _html_table(records)})
+
+
+def column(name: str, values: Mapping[str, object]) -> None:
+    """Store a column of the report card: for each network one number per seed.
+
+    Shows one fixed line with the record in its metadata and returns None, like `check`. Raises
+    ValueError for an empty column, an empty network or NaN, TypeError for what is no number.
+
+    >>> column("margin", {"trained": [1.4, 1.5], "untrained": 0.3})
+    column margin: stored
+    """
+    _check_name(name, "column name")
+    if not isinstance(values, Mapping) or not values:
+        raise ValueError(
+            f"column {name}: values is {values!r}, but numbers for at least one network are "
+            "needed: pass a dictionary from the network's name to one value per seed"
+        )
+    numbers = {
+        str(network): list(_numbers(given, f"column {name}, {network}"))
+        for network, given in values.items()
+    }
+    record = {"network-geometry-column": {"name": name, "values": numbers}}
+    _show_line(f"column {name}: stored", f"column-{name}", record)
+
+
+def say(markdown: str) -> None:
+    """Show a sentence that contains measured numbers, as Markdown (formulas in `$...$`).
+
+    Outside a notebook the text is printed as it stands.
+
+    >>> say("The margin is **1.5** pixels.")
+    The margin is **1.5** pixels.
+    """
+    _show({"text/plain": markdown, "text/markdown": markdown})
+
+
+def _verdict(effect: Measured, control: Measured | None, rival: Measured | None) -> str:
+    if effect.outcome == "undecided":
+        return "not separable here"
+    if effect.outcome == "missed":
+        return "does not hold here"
+    if control is not None and control.outcome == "met":
+        return "true but not specific"
+    if rival is not None and rival.outcome == "met":
+        return "holds for another reason"
+    return "holds"
+
+
+def _differs(record: dict) -> None:
+    tests = "; ".join(
+        f"{word} {_interval(part)}, bound {part['bound']}: {part['outcome']}"
+        for word, part in _tests(record)
+    )
+    sentence = (
+        f"claim {record['key']}: recorded '{record['recorded']}' on {record['data']}, "
+        f"this run says '{record['verdict']}' ({tests})"
+    )
+    if os.environ.get("COMPANION_STRICT") == "1":
+        raise ClaimDiffers(
+            f"{sentence}: undo what changed the measurement, or record the new verdict in its "
+            "chapter if it is the right one"
+        )
+    box = (
+        f'<div id="claim-{record["key"]}" class="ng-claim-differs" role="note" '
+        'style="border: 2px solid; border-radius: 0.3rem; padding: 0.5rem 0.8rem">'
+        f"<strong>Not what the book recorded.</strong> {html.escape(sentence)}. "
+        "If you changed something, this is its effect.</div>"
+    )
+    plain = f"Not what the book recorded. {sentence}"
+    _show({"text/plain": plain, "text/html": box}, {"network-geometry-claim": record})
+
+
+def _bound(at_least: object, at_most: object, between: object) -> tuple[float, float, str]:
+    given = {"at_least": at_least, "at_most": at_most, "between": between}
+    given = {word: value for word, value in given.items() if value is not None}
+    if len(given) != 1:
+        raise ValueError(
+            f"{len(given)} bounds were given ({', '.join(given) or 'none'}), exactly one is "
+            "needed: pass at_least=, at_most= or between=(low, high)"
+        )
+    ((word, value),) = given.items()
+    ends = _numbers(value, word)
+    fits = len(ends) == 2 and ends[0] < ends[1] if word == "between" else len(ends) == 1
+    if not fits:
+        form = "a lower and a higher bound are" if word == "between" else "one number is"
+        raise ValueError(
+            f"{word} is {value!r}, but {form} needed: at_least= and at_most= take a number, "
+            "between= takes (low, high)"
+        )
+    if word == "at_least":
+        return ends[0], math.inf, f"at least {ends[0]:.12g}"
+    if word == "at_most":
+        return -math.inf, ends[0], f"at most {ends[0]:.12g}"
+    return ends[0], ends[1], f"between {ends[0]:.12g} and {ends[1]:.12g}"
+
+
+def _numbers(given: object, name: str) -> tuple[float, ...]:
+    plain = given.tolist() if hasattr(given, "tolist") else given
+    plain = [plain] if isinstance(plain, Real) else plain
+    if isinstance(plain, (str, bytes, Mapping)) or not isinstance(plain, Iterable):
+        raise TypeError(
+            f"{name} is a {type(given).__name__}, but numbers are needed: pass a number or one "
+            "number per seed (list, 1-D tensor or array)"
+        )
+    plain = list(plain)
+    if not plain:
+        raise ValueError(f"{name} is empty, but at least one number is needed: pass one per seed")
+    values = []
+    for place, value in enumerate(plain, 1):
+        single = hasattr(value, "item") and getattr(value, "ndim", 0) == 0
+        value = value.item() if single else value
+        if not isinstance(value, Real):
+            raise TypeError(
+                f"value {place} of {len(plain)} of {name} is a {type(value).__name__}, but one "
+                "number per seed is needed: reduce each seed to a single number first"
+            )
+        if not math.isfinite(value):
+            what = "NaN" if math.isnan(value) else "infinite"
+            raise ValueError(
+                f"value {place} of {len(plain)} of {name} is {what}, but every value must be a "
+                "finite number: look for the seed or the layer it comes from"
+            )
+        values.append(float(value))
+    return tuple(values)
+
+
+def _check_name(name: str, what: str) -> None:
+    if not (isinstance(name, str) and NAME.fullmatch(name)):
+        raise ValueError(
+            f"the {what} is {name!r}, but it becomes part of an address: use letters, digits, "
+            "and . _ / - only, as in 'metric/tear'"
+        )
+
+
+def _check_texts(texts: Mapping[str, str], key: str) -> None:
+    for word, text in texts.items():
+        if not (isinstance(text, str) and text.strip()):
+            raise ValueError(
+                f"claim {key}: {word} is {text!r}, but the claims page prints it: pass a text "
+                "that is not empty"
+            )
+
+
+def _check_verdicts(verdicts: Mapping[str, str], key: str) -> None:
+    for data, verdict in verdicts.items():
+        if verdict not in VERDICTS:
+            words = ", ".join(f"'{word}'" for word in VERDICTS)
+            raise ValueError(
+                f"claim {key}: the verdict recorded for {data} is {verdict!r}, but only five "
+                f"are used: write one of {words}"
+            )
+
+
+def _check_tests(parts: Mapping[str, object], key: str) -> None:
+    for word, part in parts.items():
+        if not (isinstance(part, Measured) or (part is None and word != "effect")):
+            raise TypeError(
+                f"claim {key}: {word} is a {type(part).__name__}, but a measured quantity with "
+                f"its bound is needed: pass {word}=claims.test(values, at_least=...)"
+            )
+
+
+def _tests(record: dict) -> list[tuple[str, dict]]:
+    return [(word, record[word]) for word in ("effect", "control", "rival") if record[word]]
+
+
+def _note(record: dict) -> str:
+    recorded = record["recorded"] or "none"
+    return "" if recorded == record["verdict"] else f" (recorded: {recorded})"
+
+
+def _interval(part: Mapping) -> str:
+    mean, low, high = (f"{part[word]:.4g}" for word in ("mean", "low", "high"))
+    return mean if len(part["values"]) == 1 else f"{mean} ({low} to {high})"
+
+
+def _text_table(records: list[dict]) -> str:
+    lines = []
+    for record in records:
+        lines.append(f"{record['key']} on {record['data']}: {record['verdict']}{_note(record)}")
+        for word, part in _tests(record):
+            lines.append(f"  {word:8}{_interval(part)}, {part['bound']}: {part['outcome']}")
+    return "\n".join(lines)
+
+
+def _html_table(records: list[dict]) -> str:
+    # One block of rows per claim, its sentence above them: four narrow columns fit on a phone,
+    # a row with a sentence, three intervals and a verdict does not.
+    blocks = []
+    for record in records:
+        key = record["key"]
+        anchor = f'<a href="#claim-{key}">{key.replace("/", "/<wbr>")}</a>'
+        lines = "".join(
+            f'<tr><th scope="row" style="font-weight: normal">{word}</th>'
+            f"<td>{_interval(part)}</td><td>{part['bound']}</td><td>{part['outcome']}</td></tr>"
+            for word, part in _tests(record)
+        )
+        blocks.append(
+            '<tbody><tr><th scope="rowgroup" colspan="4" style="font-weight: normal; '
+            f'padding-top: 0.8em">{anchor}: {html.escape(record["says"])} '
+            f"On {html.escape(record['data'])}: <strong>{record['verdict']}</strong>"
+            f"{_note(record)}.</th></tr>{lines}</tbody>"
+        )
+    head = "".join(f'<th scope="col">{w}</th>' for w in ("test", "measured", "bound", "outcome"))
+    return (
+        '<div class="ng-claims" style="overflow-x: auto"><table style="text-align: left">'
+        "<caption>Claims checked in this run: mean over seeds with its interval (mean ± 2 "
+        "standard errors; the range for two seeds), the bound it is held against, and the "
+        f"verdict.</caption><thead><tr>{head}</tr></thead>{''.join(blocks)}</table></div>"
+    )
+
+
+def _show_line(line: str, anchor: str, metadata: dict) -> None:
+    _show({"text/plain": line, "text/html": f'<p id="{anchor}">{line}</p>'}, metadata)
+
+
+def _show(bundle: dict[str, str], metadata: dict | None = None) -> None:
+    # Whoever runs inside IPython has imported it already, so nobody else pays for the import.
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is None:
+        print(bundle["text/plain"])
+        return
+    from IPython.display import display
+
+    display(bundle, raw=True, metadata=metadata or {})

@@ -1,0 +1,218 @@
+"""Kept results: numbers of runs too long for a build, with where and how they were made.
+
+Each lies beside this file as NAME.json and is part of the package, so that a chapter can show it
+on any machine and say what it is. They are made by the scripts of `tools/kept`, from a checkout.
+`book/distances/metric_structure` tells measured numbers from kept ones.
+"""
+
+__all__ = ["Kept", "keep", "kept"]
+
+import datetime
+import html
+import json
+import math
+import os
+import platform
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy
+import torch
+
+from companion import storage
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A kept result: what was measured, and the run it comes from.
+
+    name: its file's name without .json; values: plain JSON, by name (units: see `command`'s
+    script); machine: processor, cores, threads used, accelerator (None without one); versions: of
+    python, torch, numpy; date: ISO; command: what makes it anew.
+    """
+
+    name: str
+    values: dict
+    machine: dict
+    versions: dict
+    date: str
+    command: str
+
+    def __str__(self) -> str:
+        return f"kept result {self.name}: {_brief(list(self.values))}\n" + "\n".join(
+            f"  {word}: {text}" for word, text in self._origin()
+        )
+
+    def _repr_pretty_(self, printer: object, cycle: bool) -> None:
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        values = "".join(_row(word, _brief(value)) for word, value in self.values.items())
+        origin = "".join(_row(word, text) for word, text in self._origin())
+        return (
+            '<div class="ng-kept" style="overflow-x: auto"><table style="text-align: left">'
+            f"<caption>Kept result {self.name}: not computed on this page, but read from a file "
+            f"made on {self.date}.</caption><tbody>{values}</tbody><tbody>{origin}</tbody>"
+            "</table></div>"
+        )
+
+    def _origin(self) -> list[tuple[str, str]]:
+        machine = self.machine
+        cores = f"{machine['cores']} cores, threads used: {machine['threads']}"
+        where = [machine["processor"], cores, machine.get("accelerator")]
+        return [
+            ("machine", ", ".join(part for part in where if part)),
+            ("versions", ", ".join(f"{word} {v}" for word, v in self.versions.items())),
+            ("date", self.date),
+            ("command", self.command),
+        ]
+
+
+def kept(name: str) -> Kept:
+    """Read the kept result `name` (units: those of the script that made it).
+
+    Raises FileNotFoundError that lists the results there are, ValueError for a file that is cut
+    off, altered beyond reading, or lacks a field.
+
+    >>> kept("no-such-result")                                      # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    FileNotFoundError: there is no kept result 'no-such-result', ...
+    """
+    path = _path(name)
+    if not path.is_file():
+        there = ", ".join(sorted(file.stem for file in _folder().glob("*.json"))) or "none yet"
+        raise FileNotFoundError(
+            f"there is no kept result {name!r}, only these: {there}; name one of them, or make "
+            "it with its script in tools/kept"
+        )
+    wanted = [field.name for field in fields(Kept) if field.name != "name"]
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return Kept(name=name, **{word: record[word] for word in wanted})
+    except (ValueError, KeyError, TypeError) as reason:
+        raise ValueError(
+            f"the kept result {name!r} cannot be read ({type(reason).__name__}: {reason}), but "
+            f"JSON with the fields {', '.join(wanted)} is needed: restore {path.name} from the "
+            "repository, or make it anew with its script in tools/kept"
+        ) from None
+
+
+def keep(name: str, values: dict, *, command: str) -> Kept:
+    """Write `values` as the kept result `name` into the checkout and return it as read back.
+
+    `values` is plain JSON: a dictionary with text keys, of numbers, texts, truth values, None,
+    lists and such dictionaries (tuples become lists). `command` is what makes the result anew.
+    Added: machine (processor, cores, threads used, accelerator; neither its name nor a path),
+    versions, date. An older result of that name is replaced at once or, on an error, not at all.
+
+    Raises FileNotFoundError outside a checkout, ValueError for NaN, infinity or a malformed name,
+    TypeError for what JSON does not have.
+
+    >>> keep("demo", {"auc": float("nan")}, command="python tools/kept/demo.py")
+    Traceback (most recent call last):
+    ValueError: values['auc'] is nan, but JSON has finite numbers only: leave it out or write None
+    """
+    path = _path(name)
+    if not (isinstance(values, dict) and values):
+        raise TypeError(
+            f"values is {_brief(values)} ({type(values).__name__}), but a dictionary that is not "
+            "empty is needed: name each number, as in {'auc': 0.9}"
+        )
+    if not (isinstance(command, str) and command.strip()):
+        raise ValueError(
+            f"command is {command!r}, but a reader must be able to make the result anew: pass "
+            "the command line that makes it"
+        )
+    _check_json(values, "values")
+    if storage.checkout() is None:
+        raise FileNotFoundError(
+            f"companion runs from an installed package, but the kept result {name!r} belongs "
+            "into the repository: run the command in a checkout installed with pip install -e"
+        )
+    record = {
+        "values": values,
+        "machine": _machine(),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": numpy.__version__,
+        },
+        "date": datetime.date.today().isoformat(),
+        "command": command,
+    }
+    with storage.written(path) as temporary:
+        text = json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+    return kept(name)
+
+
+def _folder() -> Path:
+    return Path(__file__).parent
+
+
+def _path(name: str) -> Path:
+    if not (isinstance(name, str) and NAME.fullmatch(name)):
+        raise ValueError(
+            f"the name of a kept result is {name!r}, but it becomes a file's name: use letters, "
+            "digits, - and _ only"
+        )
+    return _folder() / f"{name}.json"
+
+
+def _machine() -> dict:
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _processor() -> str:
+    # platform.processor() is empty or just "x86_64" on Linux, where the model stands in a file.
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def _check_json(value: object, where: str) -> None:
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if not isinstance(key, str):
+                raise TypeError(
+                    f"{where} has the key {key!r} ({type(key).__name__}), but JSON has text keys "
+                    "only: write it as a text"
+                )
+            _check_json(part, f"{where}[{key!r}]")
+    elif isinstance(value, (list, tuple)):
+        for place, part in enumerate(value):
+            _check_json(part, f"{where}[{place}]")
+    # Exact types: NumPy's float64 is a float as well, yet its float32 is not.
+    elif type(value) not in (str, int, float, bool, type(None)):
+        raise TypeError(
+            f"{where} is a {type(value).__name__}, but plain JSON is needed: turn tensors and "
+            "arrays into lists with .tolist(), single numbers with .item()"
+        )
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(
+            f"{where} is {value}, but JSON has finite numbers only: leave it out or write None"
+        )
+
+
+def _row(word: str, text: str) -> str:
+    return f'<tr><th scope="row">{html.escape(word)}</th><td>{html.escape(text)}</td></tr>'
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_brief(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        shown = ", ".join(_brief(part) for part in value[:6])
+        return shown if len(value) <= 6 else f"{shown}, … ({len(value)} in all)"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,660 @@
+"""The book's extension: cache key, boxes, docstrings, the ledger and the pages made of it."""
+
+import copy
+import html.parser
+import os
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+from docutils import nodes, utils
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+import bookext
+import boxes
+import chaptercache
+import claimpage
+import docstrings
+import ledger
+import reportcard
+import rounding
+from companion import claims as rulers
+
+# --- where executed chapters are kept
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A small checkout, and no data but its own."""
+    for name in ("COMPANION_DATA", "COMPANION_CACHE", *chaptercache.VARIABLES):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("companion/claims.py", "companion/results/long.json", "companion/static/a.js"):
+        path = tmp_path / "checkout" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    for name in chaptercache.FILES:
+        (tmp_path / "checkout" / name).write_text(name)
+    return tmp_path / "checkout"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "companion/claims.py",
+        "companion/results/long.json",
+        "companion/static/a.js",
+        "companion/new.py",
+        "constraints.txt",
+        "pyproject.toml",
+        "data/MNIST/raw/train-images-idx3-ubyte.gz",
+        "data/cifar10-small.npz",
+    ],
+)
+def test_what_a_chapter_rests_on_changes_the_key(root, name):
+    before = chaptercache.key(root)
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("changed")
+    assert chaptercache.key(root) != before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "companion/__pycache__/claims.cpython-311.pyc",
+        "companion/distances/__pycache__/metric.txt",
+        "companion/old.pyc",
+        "data/references/network.pt",
+        "data/0f3a.pt",
+        "tests/test_claims.py",
+        "book/index.md",
+        "README.md",
+    ],
+)
+def test_what_no_chapter_rests_on_leaves_the_key(root, name):
+    before = chaptercache.key(root)
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("new")
+    assert chaptercache.key(root) == before
+
+
+@pytest.mark.parametrize("name", chaptercache.VARIABLES)
+def test_the_variables_of_a_run_change_the_key_and_back(root, monkeypatch, name):
+    before = chaptercache.key(root)
+    monkeypatch.setenv(name, "mnist")
+    assert chaptercache.key(root) != before
+    monkeypatch.delenv(name)
+    assert chaptercache.key(root) == before
+
+
+def test_a_file_that_goes_or_moves_changes_the_key(root):
+    before = chaptercache.key(root)
+    (root / "companion/claims.py").rename(root / "companion/claim.py")
+    renamed = chaptercache.key(root)
+    (root / "companion/claim.py").unlink()
+    assert len({before, renamed, chaptercache.key(root)}) == 3
+
+
+def test_the_same_data_in_another_place_is_the_same_data(root, tmp_path, monkeypatch):
+    for place in (root / "data", tmp_path / "elsewhere"):
+        (place / "MNIST/raw").mkdir(parents=True)
+        (place / "MNIST/raw/train-labels-idx1-ubyte.gz").write_bytes(b"1234")
+    here = chaptercache.key(root)
+    assert chaptercache.data_files(root) == [("MNIST/raw/train-labels-idx1-ubyte.gz", 4)]
+    for name in ("COMPANION_DATA", "COMPANION_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
+        assert chaptercache.key(root) == here
+
+
+def test_the_folders_used_last_are_kept(root, monkeypatch):
+    folders = []
+    for k in range(6):
+        monkeypatch.setenv("COMPANION_DATASET", f"set {k}")
+        folders.append(chaptercache.folder(root))
+        # One after another even where the clock of the disk is coarse; the first stays in use.
+        os.utime(folders[-1], (1000 + k, 1000 + k))
+        os.utime(folders[0], (2000 + k, 2000 + k))
+    kept = set((root / "_build/.jupyter_cache").iterdir())
+    assert kept == {folders[0], *folders[3:]}
+    assert all(folder.is_absolute() for folder in folders)
+
+
+def test_going_back_finds_the_same_folder(root, monkeypatch):
+    first = chaptercache.folder(root)
+    (first / "global.db").write_text("executed")
+    monkeypatch.setenv("COMPANION_DATASET", "mnist")
+    assert chaptercache.folder(root) != first
+    monkeypatch.delenv("COMPANION_DATASET")
+    assert (chaptercache.folder(root) / "global.db").read_text() == "executed"
+
+
+# --- boxes
+
+
+def quote(*paragraphs):
+    document = utils.new_document("page")
+    document += nodes.block_quote("", *(nodes.paragraph("", "", *p) for p in paragraphs))
+    return document
+
+
+def test_a_quote_with_a_bold_word_becomes_a_box():
+    # The Markdown parser leaves an empty text in front of the bold word.
+    start = [nodes.Text(""), nodes.strong("", "Predict."), nodes.Text(" Is it nearer?")]
+    page = quote(start, [nodes.Text("More.")])
+    assert boxes.frame(page) == 1
+    (box,) = page.findall(nodes.admonition)
+    assert box["classes"] == ["ng-box", "ng-predict"]
+    assert [child.astext() for child in box] == ["Predict", "Is it nearer?", "More."]
+    assert not list(page.findall(nodes.block_quote)) and not list(page.findall(nodes.strong))
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("Trap.", "trap"),
+        ("Keep:", "keep"),
+        ("Aside", "aside"),
+        ("Warning.", "trap"),
+        ("Lemma.", "aside"),
+    ],
+)
+def test_the_word_chooses_the_kind(word, kind):
+    page = quote([nodes.strong("", word), nodes.Text(" It bends.")])
+    boxes.frame(page)
+    assert f"ng-{kind}" in next(page.findall(nodes.admonition))["classes"]
+
+
+def test_a_bold_word_alone_on_its_line_is_the_title_only():
+    page = quote([nodes.strong("", "Trap.")], [nodes.Text("It bends.")])
+    boxes.frame(page)
+    assert [child.astext() for child in next(page.findall(nodes.admonition))] == [
+        "Trap",
+        "It bends.",
+    ]
+
+
+def test_formulas_behind_the_bold_word_stay():
+    page = quote([nodes.strong("", "Keep."), nodes.Text(" "), nodes.math("", "r = 1")])
+    boxes.frame(page)
+    assert next(page.findall(nodes.math)).astext() == "r = 1"
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        [nodes.Text("Words, then "), nodes.strong("", "bold.")],
+        [nodes.strong("", "Two words."), nodes.Text(" More.")],
+        [nodes.emphasis("", "Slanted.")],
+        [],
+    ],
+)
+def test_any_other_quote_stays_a_quotation(start):
+    page = quote(start)
+    before = page.astext()
+    assert boxes.frame(page) == 0
+    assert len(list(page.findall(nodes.block_quote))) == 1 and page.astext() == before
+
+
+# --- docstrings
+
+
+def test_what_looks_like_markup_is_protected():
+    shown = docstrings.plain(["The weights w_ and |v|, a * b", "of `x` in $d_x$."])
+    assert shown[0] == (r"The weights w\_ and \|v\|, a \* b of \ ``x``\  in \ :math:`d_x`\ .")
+
+
+def test_doctests_layouts_and_lists_keep_their_lines():
+    lines = [
+        "One.",
+        "",
+        ">>> f(1)",
+        "2",
+        "",
+        "x    rows",
+        "long columns",
+        "",
+        "- a_",
+        "  b",
+        "- c",
+    ]
+    assert docstrings.plain(lines) == [
+        "One.", "",
+        ">>> f(1)", "2", "",
+        ".. code-block:: text", "", "    x    rows", "    long columns", "",
+        r"- a\_ b", "- c", "",
+    ]  # fmt: skip
+
+
+def test_signatures_lose_the_modules_of_other_libraries_only():
+    given = "(m: ~torch.nn.modules.module.Module, d: ~companion.datasets.dataset.Dataset = None)"
+    assert docstrings.short(given) == "(m: Module, d: ~companion.datasets.Dataset = None)"
+    assert docstrings.short("(dtype=torch.float64, r: ~companion.models._Record, eps=0.5)") == (
+        "(dtype=torch.float64, r: _Record, eps=0.5)"
+    )
+    assert docstrings.short(None) is None
+
+
+# --- numbers as printed
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.23412, "0.234"), (12345.6, "12300"), (-0.5, "−0.500"), (0.0, "0"), (19.4, "19.4"),
+     (2e-9, "2.00e−09"), (float("nan"), "not a number"), (float("-inf"), "−∞")],
+)  # fmt: skip
+def test_three_digits_and_a_true_minus(value, text):
+    assert rounding.number(value) == text
+
+
+def test_the_interval_is_as_fine_as_the_mean():
+    test = {"values": [0, 1, 2], "mean": 0.001, "low": -0.0312, "high": 0.0332}
+    assert rounding.interval(test) == ("0.0010", "(−0.0312 to 0.0332)")
+    assert rounding.interval(test | {"values": [1], "mean": 2.0}) == ("2.00", "")
+
+
+def test_mean_and_spread_over_seeds():
+    # Sample deviation of 1, 2, 3 is 1.
+    assert rounding.mean_and_spread([1.0, 2.0, 3.0]) == "2.00 ± 1.00"
+    assert rounding.mean_and_spread([0.25]) == "0.250"
+    assert rounding.mean_and_spread([1.0, 1.0002]) == "1.00 ± 0.0001"
+    assert rounding.mean_and_spread([]) == ""
+
+
+# --- the ledger
+
+
+@pytest.fixture(autouse=True)
+def plain_run(monkeypatch):
+    monkeypatch.delenv("COMPANION_STRICT", raising=False)
+    monkeypatch.delenv("NETWORK_GEOMETRY_FULL", raising=False)
+    monkeypatch.delenv("COMPANION_DATASET", raising=False)
+    monkeypatch.setattr(rulers, "_checked", {})
+
+
+def record(key="metric/tear", data="digits", values=(0.3, 0.31, 0.32), recorded="holds", **more):
+    """The record that `claims.check` itself makes, so that the two cannot drift apart."""
+    form = {"says": "It tears.", "because": "five seeds", "verdicts": {data: recorded}} | more
+    shown = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rulers, "_show", lambda bundle, metadata=None: shown.append(metadata))
+        patch.setattr(rulers, "_differs", lambda record: shown.append({ledger.CLAIM: record}))
+        effect = rulers.test(list(values), at_least=0.2)
+        rulers.check(key, data=data, effect=effect, **form)
+    return shown[0][ledger.CLAIM]
+
+
+def cell(source, *outputs, **metadata):
+    shown = [{"output_type": "display_data", "data": {}, "metadata": out} for out in outputs]
+    return {"cell_type": "code", "source": source, "metadata": metadata, "outputs": shown}
+
+
+def claim_cell(source="check(...)", **form):
+    entry = record(**form)
+    return cell(source, {ledger.CLAIM: entry}, claim=entry["key"])
+
+
+def column_cell(name, values, source="column(...)"):
+    return cell(source, {ledger.COLUMN: {"name": name, "values": values}}, column=name)
+
+
+def notebook(*cells):
+    return {"cells": [{"cell_type": "markdown", "source": "# Title", "metadata": {}}, *cells]}
+
+
+@pytest.fixture
+def read():
+    """What the ledger reads from a chapter with these cells: `read(cells, doc)`."""
+    return lambda cells, doc="book/a": ledger.read(notebook(*cells), doc)
+
+
+def joined(*parts):
+    return {kind: [e for part in parts for e in part[kind]] for kind in parts[0]}
+
+
+def test_records_are_read_from_the_metadata_of_outputs(read):
+    found = read([claim_cell(), cell("1 + 1", {}), column_cell("margin", {"trained": [1.0]})])
+    assert [(e["key"], e["doc"], e["verdict"]) for e in found["claims"]] == [
+        ("metric/tear", "book/a", "holds")
+    ]
+    assert found["columns"][0]["values"] == {"trained": [1.0]}
+    assert len(found["cells"]) == 2 and ledger.complaints(found) == []
+
+
+def test_source_given_as_lines_is_the_same_cell(read):
+    one, lines = claim_cell("a\nb"), claim_cell(["a\n", "b"])
+    assert read([one])["claims"][0]["cell"] == read([lines])["claims"][0]["cell"]
+
+
+def test_a_key_used_twice_and_a_cell_without_record_are_named(read):
+    found = joined(
+        read([claim_cell("one"), column_cell("margin", {"a": [1.0]})]),
+        read([claim_cell("two"), column_cell("margin", {"a": [1.0]})], "book/b"),
+        read([cell("check(...)", claim="metric/lost")], "book/c"),
+    )
+    said = ledger.complaints(found)
+    assert said == [
+        "claim 'metric/tear' is recorded 2 times (in book/a, book/b): every claim needs a key of "
+        "its own, so rename one.",
+        "the cell of claim 'metric/lost' in book/c left no record: it must show one claim with "
+        "the key in its metadata, so run it or mend it.",
+        "column 'margin' is recorded 2 times (in book/a, book/b): every column needs a name of "
+        "its own, so rename one.",
+    ]
+
+
+def test_a_ledger_is_written_in_one_step_and_read_in_order(tmp_path, read, monkeypatch):
+    found = read([claim_cell()])
+    for name in ("zoo", "mnist", "digits full", "digits"):
+        ledger.write(tmp_path / "ledger", name, found)
+    assert list(ledger.load(tmp_path / "ledger")) == ["digits", "mnist", "digits full", "zoo"]
+    assert ledger.load(tmp_path / "ledger")["digits"] == found
+    with pytest.raises(TypeError):
+        ledger.write(tmp_path / "ledger", "digits", {"claims": [object()]})
+    assert ledger.load(tmp_path / "ledger")["digits"] == found
+    assert not list((tmp_path / "ledger").glob("*.part"))
+
+
+def test_the_name_of_this_build(monkeypatch):
+    assert ledger.dataset() == "digits"
+    monkeypatch.setenv("COMPANION_DATASET", "mnist")
+    monkeypatch.setenv("NETWORK_GEOMETRY_FULL", "1")
+    assert ledger.dataset() == "mnist full"
+
+
+def test_two_builds_stand_side_by_side(read):
+    builds = {
+        "digits": read([claim_cell(), claim_cell("b", key="only/digits")]),
+        "mnist": read([claim_cell(data="mnist", values=[0.1, 0.1, 0.1])]),
+    }
+    tear, only = ledger.claims(builds, "digits")
+    assert list(tear.runs) == ["digits", "mnist"]
+    assert [run["verdict"] for run in tear.runs.values()] == ["holds", "does not hold here"]
+    assert only.runs["mnist"] is None and only.record["key"] == "only/digits"
+
+
+def test_one_build_alone_still_has_both_columns(read):
+    (claim,) = ledger.claims({"digits": read([claim_cell()])}, "digits")
+    assert claim.runs["digits"] and claim.runs["mnist"] is None
+
+
+def test_a_claim_on_digits_made_in_a_build_on_mnist_fills_the_digits_column(read):
+    (claim,) = ledger.claims({"mnist": read([claim_cell(data="digits")])}, "mnist")
+    assert claim.runs["digits"]["data"] == "digits" and claim.runs["mnist"] is None
+
+
+def test_a_build_on_digits_has_the_last_word_on_digits(read):
+    builds = {
+        "digits": read([claim_cell(values=[0.5, 0.5])]),
+        "mnist": read([claim_cell(values=[0.4, 0.4])]),
+    }
+    (claim,) = ledger.claims(builds, "mnist")
+    assert claim.runs["digits"]["effect"]["mean"] == 0.5
+
+
+def test_a_claim_on_a_constructed_set_fills_both_columns(read):
+    (claim,) = ledger.claims({"mnist": read([claim_cell(data="torus")])}, "mnist")
+    assert [run["data"] for run in claim.runs.values()] == ["torus", "torus"]
+
+
+def test_other_data_sets_and_sizes_get_columns_of_their_own(read, monkeypatch):
+    monkeypatch.setenv("NETWORK_GEOMETRY_FULL", "1")
+    full = read([claim_cell(data="mnist"), claim_cell("b", key="toy", data="torus")])
+    monkeypatch.delenv("NETWORK_GEOMETRY_FULL")
+    small = read([claim_cell(data="mnist"), claim_cell("b", key="toy", data="torus")])
+    mnist, toy = ledger.claims({"mnist": small, "mnist full": full}, "mnist")
+    assert list(mnist.runs) == ["digits", "mnist", "mnist full"]
+    assert mnist.runs["mnist full"]["data"] == "mnist full"
+    assert [run["data"] for run in toy.runs.values()] == ["torus", "torus", "torus full"]
+    alone = ledger.claims({"mnist full": full}, "mnist full")[1]
+    assert alone.runs["mnist full"]["data"] == "torus full" and alone.runs["mnist"] is None
+
+
+def test_what_was_measured_for_an_earlier_wording_is_not_shown(read):
+    builds = {
+        "digits": read([claim_cell("check('metric/tear', at_least=0.3)")]),
+        "mnist": read([claim_cell("check('metric/tear', at_least=0.2)", data="mnist"),
+                       claim_cell("c", key="gone", data="mnist")]),
+    }  # fmt: skip
+    (claim,) = ledger.claims(builds, "digits")
+    assert claim.key == "metric/tear" and claim.runs["mnist"] is None
+
+
+def test_columns_follow_the_chapters_of_this_build(read):
+    builds = {
+        "digits": read(
+            [column_cell("r", {"trained": [1.0]}), column_cell("m", {"a": [2.0]}, "b")]
+        ),
+        "mnist": read([column_cell("m", {"a": [3.0]}, "b"), column_cell("r", {}, "old")]),
+    }
+    cards = ledger.columns(builds, "digits")
+    assert [c.name for c in cards["digits"]] == ["r", "m"]
+    assert [(c.name, c.values) for c in cards["mnist"]] == [("m", {"a": [3.0]})]
+
+
+# --- the pages
+
+
+class Page(html.parser.HTMLParser):
+    """Reads a page: its texts, anchors and links, and whether every element is closed in order."""
+
+    VOID = ("br", "hr", "img", "input", "wbr", "circle", "path", "line", "rect")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.links, self.texts = [], [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        self.links += [attributes["href"]] if "href" in attributes else []
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts += [data.strip()] if data.strip() else []
+
+
+def claims_page(*claims):
+    return claimpage.page(list(claims), lambda doc: f"{doc}.html", lambda doc: f"Chapter {doc}")
+
+
+def one(read, **form):
+    return ledger.claims({"digits": read([claim_cell(**form)])}, "digits")[0]
+
+
+def test_the_verdicts_are_those_of_the_package():
+    assert tuple(claimpage.VERDICTS) == rulers.VERDICTS == tuple(claimpage.MEANINGS)
+    drawings = [drawing for _, drawing in claimpage.VERDICTS.values()]
+    assert len(set(drawings)) == 5, "a verdict must be told without its colour"
+    for verdict in rulers.VERDICTS:
+        assert verdict in Page(claimpage.badge(verdict)).texts
+        assert verdict in Page(claimpage.legend()).texts
+
+
+def test_a_card_says_all_that_was_recorded(read):
+    control = rulers.test([0.1, 0.15, 0.3], at_least=0.2)
+    rival = rulers.test(0.1, at_least=0.2)
+    claim = one(read, control=control, rival=rival, paper="Mantel (1967)")
+    page = Page(claims_page(claim))
+    text = " ".join(page.texts)
+    for part in (
+        "It tears.", "Mantel (1967)", "0.310", "(0.298 to 0.322)", "at least 0.2:", "met",
+        "undecided, counts as not met", "missed", "five seeds", "not run", "Chapter book/a",
+    ):  # fmt: skip
+        assert part in text, part
+    assert "ledger-metric/tear" in page.ids
+    assert "book/a.html#claim-metric/tear" in page.links and "#ledger-metric/tear" in page.links
+
+
+def test_what_the_badge_would_hide_is_written_beside_it(read):
+    assert "on torus" in Page(claims_page(one(read, data="torus"))).texts
+    assert "no verdict recorded" in Page(claims_page(one(read, verdicts={}))).texts
+    differing = one(read, verdicts={"digits": "does not hold here"})
+    assert "recorded: does not hold here" in Page(claims_page(differing)).texts
+
+
+def test_several_chapters_are_listed_first(read):
+    both = joined(read([claim_cell()]), read([claim_cell("b", key="other")], "book/b"))
+    page = Page(claims_page(*ledger.claims({"digits": both}, "digits")))
+    assert "#of-book/b" in page.links and "of-book/b" in page.ids
+    assert "#of-book/a" not in Page(claims_page(one(read))).links
+
+
+def test_without_claims_the_pages_say_so():
+    assert "No chapter has recorded a claim yet." in Page(claims_page()).texts
+    assert "No chapter has filled a column yet." in Page(reportcard.page({}, str)).texts
+
+
+def test_words_of_a_claim_are_no_markup_but_formulas_and_code():
+    assert claimpage.inline("a < b & **c**, `x<y`, $r < 1$ *d*") == (
+        "a &lt; b &amp; <strong>c</strong>, <code>x&lt;y</code>, "
+        '<span class="math notranslate nohighlight">\\(r &lt; 1\\)</span> <em>d</em>'
+    )
+
+
+def test_the_strip_puts_each_seed_where_it_belongs():
+    test = {"values": [0.0, 1.0], "mean": 0.5, "low": 0.0, "high": 1.0, "bound": "at least 0.5"}
+    drawn = claimpage.strip(test, (0.0, 1.0))
+    # A margin of 4 % at both ends: the bound, half-way, lies at 50 %.
+    assert 'x1="50.0%"' in drawn and 'cx="4.0%"' in drawn and 'cx="96.0%"' in drawn
+    assert claimpage.strip(test, (1.0, 1.0)) == ""
+
+
+def test_the_report_card_has_a_row_for_each_network():
+    values = {"linear": [1.0, 1.0], "tanh": [2.0], "untrained": [0.5], "trained": [0.25, 0.75]}
+    cards = {
+        "digits": [ledger.Column("r", "book/a", values), ledger.Column("m", "book/b", {})],
+        "mnist": [],
+    }
+    page = Page(reportcard.page(cards, lambda doc: f"{doc}.html"))
+    rows = [text for text in page.texts if text in values]
+    assert rows == ["trained", "untrained", "linear", "tanh"]
+    assert page.texts.count("not measured") == 4 and "mnist" not in page.texts
+    assert "0.500 ± 0.354" in page.texts  # deviation of 1/4 and 3/4: 1/(2 √2)
+    assert page.links == ["book/a.html#column-r", "book/b.html#column-m"]
+
+
+# --- the moments of a build
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    """A build as the extension sees it: two chapters and a claims page, and what it warns of."""
+    files = {"book/index": ".md", "book/b": ".ipynb", "book/a": ".ipynb", "book/claims": ".md"}
+    domain = SimpleNamespace(data={"has_equations": {}})
+    env = SimpleNamespace(
+        config=SimpleNamespace(root_doc="book/index"),
+        found_docs=set(files),
+        toctree_includes={"book/index": ["book/b", "book/a", "book/claims"]},
+        metadata={doc: {} for doc in files} | {"book/claims": {"ledger": True}},
+        nb_metadata={},
+        doc2path=lambda doc: doc + files[doc],
+        get_domain=lambda name: domain,
+    )
+    config = SimpleNamespace(nb_execution_cache_path=str(tmp_path / "cache"))
+    outdir = tmp_path / "_build" / "html"
+    app = SimpleNamespace(outdir=outdir, env=env, domain=domain, config=config, said=[])
+    logger = SimpleNamespace(warning=lambda text, location=None: app.said.append((location, text)))
+    monkeypatch.setattr(bookext, "logger", logger)
+
+    chapters = {}
+    monkeypatch.setattr(bookext, "executed", lambda cache, path: chapters.get(path))
+
+    def ran(doc, *cells):
+        chapters[f"{doc}.ipynb"] = notebook(*cells)
+
+    app.ran, app.ledger = ran, tmp_path / "_build" / "ledger"
+    return app
+
+
+def test_the_executed_chapter_comes_from_the_cache_with_its_records(tmp_path):
+    cache = get_cache(str(tmp_path / "cache"))
+    source = new_notebook(cells=[new_code_cell("check(...)", metadata={"claim": "metric/tear"})])
+    source.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    path = tmp_path / "chapter.ipynb"
+    nbformat.write(source, path)
+    assert bookext.executed(cache, str(path)) is None
+    done = copy.deepcopy(source)
+    done.cells[0].outputs = [new_output("display_data", metadata={ledger.CLAIM: record()})]
+    done.cells[0].execution_count = 1
+    cache.cache_notebook_bundle(CacheBundleIn(done, str(path)), check_validity=False)
+    found = ledger.read(bookext.executed(cache, str(path)), "book/a")
+    assert [entry["key"] for entry in found["claims"]] == ["metric/tear"]
+    assert [entry["key"] for entry in found["cells"]] == ["metric/tear"]
+
+
+def test_a_build_collects_its_chapters_in_order(build):
+    build.ran("book/a", claim_cell("a", key="first/letter"))
+    build.ran("book/b", claim_cell("b", key="first/page"))
+    assert bookext.collect(build, build.env) == ["book/claims"]
+    found = ledger.load(build.ledger)["digits"]
+    assert [entry["key"] for entry in found["claims"]] == ["first/page", "first/letter"]
+    assert build.said == [] and build.domain.data["has_equations"] == {"book/claims": True}
+
+
+def test_a_chapter_that_was_not_executed_is_a_warning(build):
+    build.ran("book/a", claim_cell())
+    bookext.collect(build, build.env)
+    ((location, text),) = build.said
+    assert location == "book/b" and "has not been executed" in text
+
+
+def test_a_key_used_twice_is_a_warning_each_time(build):
+    build.ran("book/a", claim_cell("one"))
+    build.ran("book/b", claim_cell("two"))
+    for count in (1, 2):
+        bookext.collect(build, build.env)
+        assert len(build.said) == count and "recorded 2 times" in build.said[-1][1]
+
+
+def test_a_chapter_that_failed_is_read_again_and_not_reported_twice(build):
+    build.ran("book/b")
+    build.env.nb_metadata = {"book/a": {"exec_data": {"succeeded": False}}, "book/b": {}}
+    bookext.collect(build, build.env)
+    assert build.said == []
+    assert bookext.read_failed_again(build, build.env, set(), set(), set()) == ["book/a"]
+    assert bookext.read_failed_again(build, build.env, set(), {"book/a"}, set()) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "less than a second"), (31.4, "31 s"), (150.0, "2.5 min")]
+)
+def test_the_running_time_names_its_data_set(seconds, words):
+    sentence = bookext.running_time(seconds, "mnist full")
+    assert f"in {words}, on mnist full," in sentence
+
+
+def test_the_running_time_stands_under_the_title(build):
+    document = utils.new_document("page")
+    section = nodes.section("", nodes.title("", "Title"), nodes.paragraph("", "Text."))
+    document += section
+    build.env.docname = "book/a"
+    build.env.nb_metadata = {"book/a": {"exec_data": {"runtime": 12.3}}}
+    bookext.dress(build, document)
+    assert isinstance(section[1], nodes.raw) and "in 12 s, on digits" in section[1].astext()
+    build.env.docname = "book/index"
+    bookext.dress(build, document)
+    assert len(section) == 3
+
+
+def test_the_pages_of_the_ledger_are_filled_when_all_is_read(build):
+    build.ran("book/a", claim_cell(), column_cell("margin", {"trained": [1.0]}))
+    build.ran("book/b")
+    bookext.collect(build, build.env)
+    document = utils.new_document("page")
+    document += [bookext.LedgerNode(page="claims-ledger"), bookext.LedgerNode(page="report-card")]
+    build.builder = SimpleNamespace(get_relative_uri=lambda here, there: f"../{there}.html")
+    build.env.titles = {"book/a": nodes.title("", "Distances")}
+    bookext.show(build, document, "book/claims")
+    claims, card = (Page(node.astext()) for node in document.findall(nodes.raw))
+    assert "../book/a.html#claim-metric/tear" in claims.links and "Distances" in claims.texts
+    assert "../book/a.html#column-margin" in card.links

@@ -1,0 +1,487 @@
+"""The ledger: intervals, verdicts, the comparison with what was recorded, and what is shown."""
+
+import html.parser
+import itertools
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from companion import claims
+
+MET = claims.test(1, at_least=0)
+MISSED = claims.test(-1, at_least=0)
+UNDECIDED = claims.test([-1, 1], at_least=0)
+FIVE = "'holds', 'holds for another reason', 'true but not specific', "
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    monkeypatch.setattr(claims, "_checked", {})
+    for name in ("COMPANION_STRICT", "NETWORK_GEOMETRY_FULL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def outputs():
+    """Outputs as a notebook would store them: a callable that runs a function and returns them."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
+    from traitlets.config import Config
+
+    # Without a history no database is opened that nobody closes.
+    InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+
+    def run(function, *args, **kwargs):
+        with capture_output() as captured:
+            assert function(*args, **kwargs) is None
+        assert captured.stdout == ""
+        return captured.outputs
+
+    yield run
+    InteractiveShell.clear_instance()
+
+
+def check(**changes):
+    form = {
+        "key": "metric/tear",
+        "data": "digits",
+        "says": "Training tears.",
+        "effect": MET,
+        "because": "five seeds",
+        "verdicts": {"digits": "holds"},
+    } | changes
+    return claims.check(form.pop("key"), **form)
+
+
+# Intervals, by hand
+
+
+def test_one_number_is_its_own_interval():
+    assert claims.test(0.25, at_least=0.2) == claims.Measured(
+        (0.25,), 0.25, 0.25, 0.25, "at least 0.2", "met"
+    )
+
+
+def test_two_values_give_their_range():
+    found = claims.test([3, 1], at_most=4)
+    assert (found.mean, found.low, found.high, found.values) == (2, 1, 3, (3, 1))
+
+
+def test_three_values_give_two_standard_errors():
+    # s² = (4 + 0 + 4)/2 = 4, so the standard error is 2/√3.
+    found = claims.test([1, 3, 5], between=(0, 6))
+    assert found.mean == 3
+    # One rounding each of a root, a division and a sum.
+    assert found.low == pytest.approx(3 - 4 / math.sqrt(3), rel=1e-15)
+    assert found.high == pytest.approx(3 + 4 / math.sqrt(3), rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    "measured, values",
+    [
+        (torch.tensor([1.0, 2.0]), (1, 2)),
+        (torch.tensor([1.0, 2.0], dtype=torch.bfloat16, requires_grad=True), (1, 2)),
+        (torch.tensor(3.0), (3,)),
+        (np.array([1, 2]), (1, 2)),
+        (np.float32(0.5), (0.5,)),
+        ([torch.tensor(1.0), np.float64(2)], (1, 2)),
+        ((2,), (2,)),
+        ((k for k in range(3)), (0, 1, 2)),
+        (True, (1,)),
+    ],
+)
+def test_numbers_come_in_many_forms(measured, values):
+    found = claims.test(measured, at_least=0)
+    assert found.values == values and all(type(v) is float for v in found.values)
+
+
+@pytest.mark.parametrize(
+    "values, bound, outcome",
+    [
+        ([1, 2], {"at_least": 1}, "met"),  # the bound belongs to what meets it
+        ([1, 2], {"at_least": 1.5}, "undecided"),
+        ([1, 2], {"at_least": 2}, "undecided"),
+        ([1, 2], {"at_least": 2.1}, "missed"),
+        ([1, 2], {"at_most": 2}, "met"),
+        ([1, 2], {"at_most": 1.5}, "undecided"),
+        ([1, 2], {"at_most": 1}, "undecided"),
+        ([1, 2], {"at_most": 0.9}, "missed"),
+        ([1, 2], {"between": (1, 2)}, "met"),
+        ([1, 2], {"between": (1.5, 3)}, "undecided"),
+        ([1, 2], {"between": (0, 1.5)}, "undecided"),
+        ([1, 2], {"between": (1.2, 1.4)}, "undecided"),
+        ([1, 2], {"between": (3, 4)}, "missed"),
+        ([1, 2], {"between": (-1, 0)}, "missed"),
+    ],
+)
+def test_an_interval_meets_misses_or_contains_a_bound(values, bound, outcome):
+    assert claims.test(values, **bound).outcome == outcome
+
+
+def test_bounds_are_put_into_words():
+    assert claims.test(0, at_least=0.2).bound == "at least 0.2"
+    assert claims.test(0, at_most=1e-3).bound == "at most 0.001"
+    assert claims.test(0, between=(9.0, 15.0)).bound == "between 9 and 15"
+
+
+@given(st.floats(-1e6, 1e6), st.integers(1, 12))
+def test_equal_values_meet_a_bound_that_they_touch(value, n):
+    # A mean that is rounded on its way could fall below the value all seeds agree on.
+    found = claims.test([value] * n, at_least=value)
+    assert (found.low, found.mean, found.high, found.outcome) == (value, value, value, "met")
+
+
+numbers = st.lists(st.integers(-1000, 1000), min_size=1, max_size=8)
+
+
+@given(numbers, st.integers(-1000, 1000))
+def test_mirrored_values_meet_the_mirrored_bound(values, bound):
+    mirrored = [-v for v in values]
+    at_least, at_most = claims.test(values, at_least=bound), claims.test(mirrored, at_most=-bound)
+    assert at_least.outcome == at_most.outcome
+    assert (at_least.low, at_least.high) == (-at_most.high, -at_most.low)
+
+
+@given(numbers, st.integers(1, 100))
+def test_the_interval_scales_with_the_unit_and_contains_the_mean(values, factor):
+    one = claims.test(values, at_least=0)
+    other = claims.test([factor * v for v in values], at_least=0)
+    assert one.low <= one.mean <= one.high
+    # float64, sums of integers below 1e6: a few roundings.
+    assert other.low == pytest.approx(factor * one.low, rel=1e-9, abs=1e-6)
+    assert other.high == pytest.approx(factor * one.high, rel=1e-9, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "measured, error, sentence",
+    [
+        ([], ValueError, "measured is empty, but at least one number is needed: pass one per"),
+        ([0, math.nan], ValueError, "value 2 of 2 of measured is NaN, but every value must be"),
+        (torch.tensor([math.inf]), ValueError, "value 1 of 1 of measured is infinite, but every"),
+        (torch.ones(3, 2), TypeError, "value 1 of 3 of measured is a list, but one number per"),
+        ([torch.ones(2)], TypeError, "value 1 of 1 of measured is a Tensor, but one number per"),
+        (["0.1"], TypeError, "value 1 of 1 of measured is a str, but one number per seed is"),
+        ([1j], TypeError, "value 1 of 1 of measured is a complex, but one number per seed is"),
+        ("0.1", TypeError, "measured is a str, but numbers are needed: pass a number or one"),
+        ({"a": 1}, TypeError, "measured is a dict, but numbers are needed: pass a number or"),
+        (None, TypeError, "measured is a NoneType, but numbers are needed: pass a number or"),
+    ],
+)
+def test_sentences_for_what_cannot_be_measured(measured, error, sentence):
+    with pytest.raises(error, match=f"^{sentence}"):
+        claims.test(measured, at_least=0)
+
+
+@pytest.mark.parametrize(
+    "bounds, sentence",
+    [
+        ({}, r"0 bounds were given \(none\), exactly one is needed: pass at_least="),
+        ({"at_least": 0, "at_most": 1}, r"2 bounds were given \(at_least, at_most\), exactly"),
+        ({"at_least": math.nan}, "value 1 of 1 of at_least is NaN, but every value must be"),
+        ({"between": (2, 1)}, r"between is \(2, 1\), but a lower and a higher bound are needed"),
+        ({"between": (1, 1)}, r"between is \(1, 1\), but a lower and a higher bound are needed"),
+    ],
+)
+def test_sentences_for_bounds(bounds, sentence):
+    with pytest.raises(ValueError, match=f"^{sentence}"):
+        claims.test(0, **bounds)
+
+
+def test_sentences_for_bounds_of_the_wrong_kind(as_a_user):
+    with pytest.raises(ValueError, match=r"^at_least is \(0, 1\), but one number is needed: at"):
+        claims.test(0, at_least=(0, 1))
+    with pytest.raises(ValueError, match=r"^between is \(0, 1, 2\), but a lower and a higher"):
+        claims.test(0, between=(0, 1, 2))
+
+
+# Verdicts
+
+
+def expected(effect, control, rival):
+    """Section 6 of the design as a table, first row that fits; `...` fits anything."""
+    table = [
+        ("undecided", ..., ..., "not separable here"),
+        ("missed", ..., ..., "does not hold here"),
+        ("met", "met", ..., "true but not specific"),
+        ("met", ..., "met", "holds for another reason"),
+        ("met", ..., ..., "holds"),
+    ]
+    given = (effect, control, rival)
+    for *row, verdict in table:
+        if all(cell is ... or cell == outcome for cell, outcome in zip(row, given, strict=True)):
+            return verdict
+
+
+PARTS = {"met": MET, "missed": MISSED, "undecided": UNDECIDED, "absent": None}
+
+
+@pytest.mark.parametrize(
+    "effect, control, rival",
+    list(itertools.product(["met", "missed", "undecided"], PARTS, PARTS)),
+)
+def test_the_verdict_for_every_combination(effect, control, rival, capsys, monkeypatch):
+    monkeypatch.setenv("COMPANION_STRICT", "1")
+    verdict = expected(effect, control, rival)
+    parts = {"effect": PARTS[effect], "control": PARTS[control], "rival": PARTS[rival]}
+    check(**parts, verdicts={"digits": verdict})
+    assert capsys.readouterr().out == "claim metric/tear: as recorded\n"
+    assert claims._checked["metric/tear"]["verdict"] == verdict
+    for other in set(claims.VERDICTS) - {verdict}:
+        with pytest.raises(claims.ClaimDiffers, match=f"recorded '{other}'"):
+            check(**parts, verdicts={"digits": other})
+
+
+def test_a_claim_that_differs_stops_a_strict_run_with_one_sentence(monkeypatch):
+    monkeypatch.setenv("COMPANION_STRICT", "1")
+    effect = claims.test([0.1, 0.12, 0.11], at_least=0.2)
+    with pytest.raises(claims.ClaimDiffers) as raised:
+        check(effect=effect, control=claims.test(0.05, at_least=0.2))
+    assert str(raised.value) == (
+        "claim metric/tear: recorded 'holds' on digits, this run says 'does not hold here' "
+        "(effect 0.11 (0.09845 to 0.1215), bound at least 0.2: missed; control 0.05, bound at "
+        "least 0.2: missed): undo what changed the measurement, or record the new verdict in its "
+        "chapter if it is the right one"
+    )
+
+
+def test_a_claim_recorded_as_failing_that_suddenly_holds_stops_a_strict_run(monkeypatch):
+    monkeypatch.setenv("COMPANION_STRICT", "1")
+    with pytest.raises(claims.ClaimDiffers, match="'does not hold here' on digits.* says 'holds'"):
+        check(verdicts={"digits": "does not hold here"})
+
+
+def test_a_reader_who_changed_something_sees_a_box(outputs):
+    (output,) = outputs(check, effect=MISSED)
+    assert output.data["text/plain"].startswith("Not what the book recorded. claim metric/tear:")
+    assert '<div id="claim-metric/tear"' in output.data["text/html"]
+    assert "recorded 'holds'" in Page(output.data["text/html"]).text
+    assert output.metadata["network-geometry-claim"]["verdict"] == "does not hold here"
+
+
+def test_without_a_recorded_verdict_nothing_is_raised(outputs, monkeypatch):
+    monkeypatch.setenv("COMPANION_STRICT", "1")
+    (output,) = outputs(check, data="mnist")
+    line = "claim metric/tear: no verdict recorded"
+    assert output.data == {
+        "text/plain": line,
+        "text/html": f'<p id="claim-metric/tear">{line}</p>',
+    }
+    assert output.metadata["network-geometry-claim"]["recorded"] is None
+
+
+def test_the_full_size_has_verdicts_of_its_own(outputs, monkeypatch):
+    monkeypatch.setenv("COMPANION_STRICT", "1")
+    monkeypatch.setenv("NETWORK_GEOMETRY_FULL", "1")
+    (output,) = outputs(check, verdicts={"digits": "does not hold here", "digits full": "holds"})
+    assert output.data["text/plain"].endswith(": as recorded")
+    assert output.metadata["network-geometry-claim"]["data"] == "digits full"
+    (output,) = outputs(check, verdicts={"digits": "holds"})
+    assert output.data["text/plain"].endswith(": no verdict recorded")
+
+
+def test_the_output_and_its_record_are_those_the_book_reads(outputs):
+    (output,) = outputs(
+        check, effect=claims.test(torch.tensor([0.5, 0.25]), at_least=0.2), paper="A (2022)"
+    )
+    line = "claim metric/tear: as recorded"
+    assert output.data == {
+        "text/plain": line,
+        "text/html": f'<p id="claim-metric/tear">{line}</p>',
+    }
+    record = output.metadata["network-geometry-claim"]
+    assert record == {
+        "key": "metric/tear",
+        "says": "Training tears.",
+        "paper": "A (2022)",
+        "data": "digits",
+        "because": "five seeds",
+        "verdict": "holds",
+        "recorded": "holds",
+        "effect": {
+            "values": [0.5, 0.25],
+            "mean": 0.375,
+            "low": 0.25,
+            "high": 0.5,
+            "bound": "at least 0.2",
+            "outcome": "met",
+        },
+        "control": None,
+        "rival": None,
+    }
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+
+
+def test_checking_again_replaces_the_record_at_its_place(capsys):
+    check()
+    check(key="metric/apart")
+    check(says="Training tears more.")
+    assert list(claims._checked) == ["metric/tear", "metric/apart"]
+    assert claims._checked["metric/tear"]["says"] == "Training tears more."
+
+
+@pytest.mark.parametrize(
+    "changes, error, sentence",
+    [
+        ({"key": "metric tear"}, ValueError, "the claim key is 'metric tear', but it becomes"),
+        ({"key": ""}, ValueError, "the claim key is '', but it becomes part of an address: use"),
+        ({"key": 'a"b'}, ValueError, "the claim key is 'a\"b', but it becomes part of an address"),
+        ({"says": " "}, ValueError, "claim metric/tear: says is ' ', but the claims page prints"),
+        ({"because": ""}, ValueError, "claim metric/tear: because is '', but the claims page"),
+        ({"data": ""}, ValueError, "claim metric/tear: data is '', but the claims page prints it"),
+        (
+            {"verdicts": {"mnist": "Holds"}},
+            ValueError,
+            "claim metric/tear: the verdict recorded for mnist is 'Holds', but only five are "
+            f"used: write one of {FIVE}",
+        ),
+        ({"effect": 0.3}, TypeError, "claim metric/tear: effect is a float, but a measured quant"),
+        ({"effect": None}, TypeError, "claim metric/tear: effect is a NoneType, but a measured"),
+        ({"rival": [1]}, TypeError, "claim metric/tear: rival is a list, but a measured quantity"),
+    ],
+)
+def test_sentences_of_check(as_a_user, changes, error, sentence):
+    with pytest.raises(error, match=f"^{sentence}"):
+        check(**changes)
+    assert claims._checked == {}
+
+
+# What is shown
+
+
+class Page(html.parser.HTMLParser):
+    """Tags in order with their attributes, and the text; fails where tags do not nest."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.tags, self.open, self.text = [], [], ""
+        self.feed(source)
+        self.close()
+        assert self.open == [], f"not closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("br", "img", "wbr"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_table_names_every_test_with_bound_and_verdict(outputs):
+    outputs(check, says="A <b> & C.", control=claims.test([0.1, 0.2, 0.3], at_least=0.5))
+    outputs(check, key="metric/other", effect=UNDECIDED)
+    (output,) = outputs(claims.verdicts)
+    page = Page(output.data["text/html"])
+    tags = [tag for tag, _ in page.tags]
+    assert tags.count("caption") == 1 and tags.count("tbody") == 2
+    scopes = [attrs.get("scope") for tag, attrs in page.tags if tag == "th"]
+    assert scopes == ["col"] * 4 + ["rowgroup", "row", "row"] + ["rowgroup", "row"]
+    assert [a["href"] for tag, a in page.tags if tag == "a"] == [
+        "#claim-metric/tear",
+        "#claim-metric/other",
+    ]
+    assert "A <b> & C. On digits: holds." in page.text
+    assert "not separable here (recorded: holds)" in page.text
+    assert "control0.2 (0.08453 to 0.3155)at least 0.5missed" in page.text
+    assert output.data["text/plain"].splitlines() == [
+        "metric/tear on digits: holds",
+        "  effect  1, at least 0: met",
+        "  control 0.2 (0.08453 to 0.3155), at least 0.5: missed",
+        "metric/other on digits: not separable here (recorded: holds)",
+        "  effect  0 (-1 to 1), at least 0: undecided",
+    ]
+
+
+def test_without_claims_the_table_says_so(outputs):
+    (output,) = outputs(claims.verdicts)
+    assert output.data["text/plain"] == "no claim has been checked yet"
+
+
+def test_a_column_is_stored_in_the_metadata_of_one_line(outputs):
+    values = {"trained": torch.tensor([1.0, 2.0]), "untrained": 3}
+    (output,) = outputs(claims.column, "margin", values)
+    line = "column margin: stored"
+    assert output.data == {"text/plain": line, "text/html": f'<p id="column-margin">{line}</p>'}
+    record = {"name": "margin", "values": {"trained": [1.0, 2.0], "untrained": [3.0]}}
+    assert output.metadata == {"network-geometry-column": record}
+
+
+def test_sentences_of_column(as_a_user):
+    with pytest.raises(ValueError, match="^the column name is 'a b', but it becomes part of an"):
+        claims.column("a b", {"trained": 1})
+    with pytest.raises(ValueError, match="^column a: values is {}, but numbers for at least one"):
+        claims.column("a", {})
+    with pytest.raises(ValueError, match="^value 2 of 2 of column a, trained is NaN, but every"):
+        claims.column("a", {"trained": [1, math.nan]})
+
+
+def test_a_sentence_is_shown_as_markdown_and_printed_elsewhere(outputs):
+    (output,) = outputs(claims.say, "**1.5** $r$")
+    assert output.data == {"text/plain": "**1.5** $r$", "text/markdown": "**1.5** $r$"}
+
+
+def test_outside_a_notebook_lines_are_printed(capsys):
+    check()
+    claims.column("margin", {"trained": 1})
+    claims.say("**1.5**")
+    claims.verdicts()
+    assert capsys.readouterr().out.splitlines() == [
+        "claim metric/tear: as recorded",
+        "column margin: stored",
+        "**1.5**",
+        "metric/tear on digits: holds",
+        "  effect  1, at least 0: met",
+    ]
+
+
+# A real notebook, compared by nbval
+
+
+def claim_cell(key, values):
+    line = f"claim {key}: as recorded"
+    source = (
+        "# NBVAL_CHECK_OUTPUT\n"
+        f'claims.check("{key}", data="toy", says="It holds.", because="by construction",\n'
+        f"    effect=claims.test({values}, at_least=0.2),\n"
+        '    verdicts={"toy": "holds"})'
+    )
+    cell = new_code_cell(source, execution_count=1, id=key, metadata={"claim": key})
+    data = {"text/html": f'<p id="claim-{key}">{line}</p>', "text/plain": line}
+    cell.outputs = [new_output("display_data", data=data)]
+    return cell
+
+
+def test_nbval_passes_a_claim_cell_and_fails_it_when_the_values_change(tmp_path):
+    cells = [
+        new_code_cell("from companion import claims", id="start"),
+        claim_cell("tear", [0.25, 0.3, 0.35]),
+        claim_cell("changed", [0.05, 0.1, 0.15]),
+    ]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    path = tmp_path / "chapter.ipynb"
+    nbformat.write(new_notebook(cells=cells, metadata=kernel), path)
+    root = str(Path(claims.__file__).parents[1])
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("COV_")}
+    environment |= {"PYTHONPATH": root, "COMPANION_STRICT": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # nbval alone starts in half the time
+    command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", str(tmp_path)]
+    command += ["-p", "no:cacheprovider", "-p", "nbval.plugin", "-q", "--nbval", str(path)]
+    run = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert "1 failed, 2 passed" in run.stdout, run.stdout + run.stderr
+    assert "claim changed: recorded 'holds' on toy, this run says 'does not hold" in run.stdout
