@@ -84,6 +84,7 @@ def style() -> None:
         "axes.axisbelow": True,
         "axes.labelsize": 14,
         "axes.titlesize": 14,
+        "figure.labelsize": 14,
         "grid.color": "#DDDDDD",
         "font.size": 14,
         "xtick.labelsize": 13,
