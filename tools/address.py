@@ -58,7 +58,7 @@ def files(root: Path = ROOT) -> list[Path]:
     if listed.returncode == 0:
         paths = [root / name for name in listed.stdout.split("\0") if name]
     else:
-        out = {".git", ".venv", "_build", "__pycache__", ".ruff_cache", ".pytest_cache"}
+        out = {".git", ".venv", "_build", "__pycache__", ".ruff_cache"}
         paths = [p for p in root.rglob("*") if not out & set(p.relative_to(root).parts)]
     named = {root / "Makefile", root / ".ci" / "run", root / "LICENSE-text"}
     left_out = {root / "pyproject.toml", root / "constraints.txt"}
