@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-__all__ = ["borrowed", "chunks"]
+__all__ = ["borrowed", "chunks", "refuse_nan"]
 
 # Numbers held at once by one chunk: 2**24 float32 values are 64 MiB, small beside any network.
 BUDGET = 2**24
@@ -65,16 +65,26 @@ def borrowed(
 def _refuse_what_cannot_be_measured(model: Callable[[Tensor], Tensor], x: Tensor) -> None:
     with torch.no_grad():
         first, second = model(x), model(x)
-    if first.isnan().any():
-        bad = int(first.flatten(1).isnan().any(dim=1).sum())
-        raise ValueError(
-            f"The model answers NaN for {bad} of the first {len(x)} samples: a measurement needs "
-            "numbers, so check its weights and the input, or train it again with a smaller step."
-        )
+    refuse_nan(first)
     if not torch.equal(first, second):
         raise ValueError(
             "The model gave two different answers to the same input, in evaluation mode: a "
             "measurement needs a fixed map, so pass the model without its random part."
+        )
+
+
+def refuse_nan(answer: Tensor) -> None:
+    """Name NaN in what a model answers (n, ...), before it travels; on `meta` nothing is asked.
+
+    Raises `ValueError` that counts the samples.
+
+    >>> refuse_nan(torch.ones(3, 2))
+    """
+    if not answer.is_meta and answer.isnan().any():
+        bad = int(answer.flatten(1).isnan().any(dim=1).sum())
+        raise ValueError(
+            f"The model answers NaN for {bad} of {len(answer)} samples: a measurement needs "
+            "numbers, so check its weights and the input, or train it again with a smaller step."
         )
 
 

@@ -22,6 +22,7 @@ from companion.training.fitting import (
     optimizer_for,
     refuse_bad_settings,
     refuse_divergence,
+    refuse_labels,
 )
 
 __all__ = ["Ensemble", "fit_many"]
@@ -85,7 +86,8 @@ def fit_many(
     Stacked, all members take a step in the same few operations: the gradient of the summed losses
     with respect to the stacked weights holds each member's own.
     `stack=None` stacks where that is faster: on CUDA, and on the CPU below about 10,000 weights a
-    member. A network with buffers (batch normalisation) or dropout is never stacked.
+    member. A network with buffers (batch normalisation), dropout, frozen or shared weights is
+    never stacked.
 
     Both ways draw the same initial weights and the same batches; the sums run in another order, so
     in float64 the weights agree within 1e-9 after tens of steps, and in float32 within 1e-4 of the
@@ -103,29 +105,51 @@ def fit_many(
     seeds = tuple(seeds)
     if not seeds:
         raise ValueError("seeds is empty: pass one seed for each network that is wanted.")
-    refuse_bad_settings(x, y, epochs=epochs, batch_size=batch_size, lr=lr, clip_norm=clip_norm)
+    settings = dict(
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        clip_norm=clip_norm,
+    )
+    refuse_bad_settings(x, y, **settings)
     models = [initialised(build, seed).to(x.device) for seed in seeds]
-    possible = _stackable(models[0])
+    possible = _stackable(models[0], x[:2])
     if stack and not possible:
         raise ValueError(
-            f"A {type(models[0]).__name__} with buffers or dropout cannot be stacked: each member "
-            "needs its own pass; leave stack at None."
+            f"A {type(models[0]).__name__} with buffers, dropout, frozen or shared weights cannot "
+            "be stacked: each member needs its own pass; leave stack at None."
         )
     if stack is None:
         weights = sum(parameter.numel() for parameter in models[0].parameters())
         stack = possible and (x.device.type == "cuda" or weights <= TINY)
-    settings = dict(
-        epochs=epochs, batch_size=batch_size, lr=lr, optimizer=optimizer, momentum=momentum,
-        weight_decay=weight_decay, schedule=schedule, clip_norm=clip_norm, progress=progress,
-    )  # fmt: skip
+    settings |= dict(optimizer=optimizer, schedule=schedule, progress=progress)
     curves = _together if stack else _one_by_one
     loss, accuracy = curves(models, x, y, seeds, **settings)
     return Ensemble(tuple(model.eval() for model in models), seeds, loss, accuracy, stack)
 
 
-def _stackable(model: nn.Module) -> bool:
+def _stackable(model: nn.Module, x: Tensor) -> bool:
+    """Whether one function of stacked weights is what the members would do one by one."""
+    named = list(model.named_parameters(remove_duplicate=False))
+    shared = len(named) > len(list(model.parameters()))
+    frozen = not all(parameter.requires_grad for _, parameter in named)
     random = any(isinstance(module, nn.modules.dropout._DropoutNd) for module in model.modules())
-    return not random and next(model.buffers(), None) is None
+    if shared or frozen or random or next(model.buffers(), None) is not None:
+        return False
+    try:
+        # Dropout written as a function, or a branch on values, shows itself only in a pass.
+        with torch.no_grad():
+            _stacked_forward(model)(torch.func.stack_module_state([model])[0], x[None])
+    except RuntimeError:
+        return False
+    return True
+
+
+def _stacked_forward(model: nn.Module) -> Callable[[dict[str, Tensor], Tensor], Tensor]:
+    skeleton = copy.deepcopy(model)
+    return torch.vmap(lambda own, part: torch.func.functional_call(skeleton, own, (part,)))
 
 
 def _one_by_one(models, x, y, seeds, **settings) -> tuple[Tensor, Tensor]:
@@ -143,8 +167,7 @@ def _together(
     clip_norm, progress,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     weights, _ = torch.func.stack_module_state(models)
-    skeleton = copy.deepcopy(models[0])
-    forward = torch.vmap(lambda own, part: torch.func.functional_call(skeleton, own, (part,)))
+    forward = _stacked_forward(models[0])
     optimizer = optimizer_for(
         weights.values(), optimizer, lr=lr, momentum=momentum, weight_decay=weight_decay
     )
@@ -163,6 +186,8 @@ def _together(
                 for group in optimizer.param_groups:
                     group["lr"] = lr * learning_rate(schedule, step / total)
                 logits = forward(weights, inputs)
+                if step == 0:
+                    refuse_labels(y, logits)
                 loss = (
                     functional.cross_entropy(
                         logits.flatten(0, 1), labels.flatten(), reduction="none"
@@ -201,6 +226,7 @@ def _bar(epochs: int, shown: bool):
 
 def _clip_each(weights, clip_norm: float) -> None:
     """Each member's gradient to its own norm, as torch's clip_grad_norm_ does for one."""
+    weights = [weight for weight in weights if weight.grad is not None]
     norms = torch.stack([weight.grad.flatten(1).norm(dim=1) for weight in weights]).norm(dim=0)
     factors = (clip_norm / (norms + 1e-6)).clamp(max=1.0)
     for weight in weights:

@@ -172,7 +172,9 @@ class _Record:
         self.last: tuple[Tensor, int] | None = None
 
     def enter(self, name: str, module: nn.Module) -> None:
-        if not self.inside:
+        # The model itself begins a pass, also after one that an exception cut short.
+        if not name:
+            self.inside.clear()
             self.outputs.clear()
             self.calls.clear()
             self.last = None
@@ -271,7 +273,9 @@ def representations(
     size = borrow.chunks(len(x), 16 * x[0].numel())
     with borrow.borrowed(model, x) as lent, torch.no_grad(), recorded(lent, layers) as record:
         for part in x.split(size):
-            lent(part)
+            answer = lent(part)
+            if isinstance(answer, Tensor):
+                borrow.refuse_nan(answer)
             parts.append(dict(record.outputs))
     missing = [name for name in layers or () if name not in parts[0]]
     if missing:

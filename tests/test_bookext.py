@@ -109,6 +109,18 @@ def test_the_same_data_in_another_place_is_the_same_data(root, tmp_path, monkeyp
         assert chaptercache.key(root) == here
 
 
+def test_the_files_of_another_data_set_do_not_change_the_key(root, monkeypatch):
+    monkeypatch.setenv("COMPANION_DATASET", "digits")
+    before = chaptercache.key(root), chaptercache.package_key(root)
+    (root / "data/MNIST/raw").mkdir(parents=True)
+    (root / "data/MNIST/raw/train-labels-idx1-ubyte.gz").write_bytes(b"1234")
+    assert (chaptercache.key(root), chaptercache.package_key(root)) == before
+    monkeypatch.setenv("COMPANION_DATASET", "mnist")
+    with_file = chaptercache.key(root)
+    (root / "data/MNIST/raw/train-labels-idx1-ubyte.gz").unlink()
+    assert chaptercache.key(root) != with_file
+
+
 def test_the_folders_used_last_are_kept(root, monkeypatch):
     folders = []
     for k in range(6):
@@ -422,16 +434,31 @@ def test_what_was_measured_for_an_earlier_wording_is_not_shown(read):
     assert claim.key == "metric/tear" and claim.runs["mnist"] is None
 
 
+def test_what_was_measured_by_earlier_code_is_not_shown(read):
+    def builds(digits, mnist):
+        return {
+            "digits": read([cell(digits, {}), claim_cell()]),
+            "mnist": read([cell(mnist, {}), claim_cell(data="mnist")]),
+        }
+
+    (claim,) = ledger.claims(builds("r = 1", "r = 1"), "digits")
+    assert claim.runs["mnist"] is not None
+    (claim,) = ledger.claims(builds("r = 2", "r = 1"), "digits")
+    assert claim.runs["mnist"] is None
+    one, other = (ledger.read(notebook(claim_cell()), "book/a", state) for state in "ab")
+    assert one["claims"][0]["cell"] != other["claims"][0]["cell"]
+
+
 def test_columns_follow_the_chapters_of_this_build(read):
     builds = {
         "digits": read(
             [column_cell("r", {"trained": [1.0]}), column_cell("m", {"a": [2.0]}, "b")]
         ),
-        "mnist": read([column_cell("m", {"a": [3.0]}, "b"), column_cell("r", {}, "old")]),
+        "mnist": read([column_cell("r", {"a": [3.0]}), column_cell("m", {}, "old")]),
     }
     cards = ledger.columns(builds, "digits")
     assert [c.name for c in cards["digits"]] == ["r", "m"]
-    assert [(c.name, c.values) for c in cards["mnist"]] == [("m", {"a": [3.0]})]
+    assert [(c.name, c.values) for c in cards["mnist"]] == [("r", {"a": [3.0]})]
 
 
 # --- the pages
@@ -562,7 +589,9 @@ def build(tmp_path, monkeypatch):
     )
     config = SimpleNamespace(nb_execution_cache_path=str(tmp_path / "cache"))
     outdir = tmp_path / "_build" / "html"
-    app = SimpleNamespace(outdir=outdir, env=env, domain=domain, config=config, said=[])
+    app = SimpleNamespace(
+        outdir=outdir, srcdir=tmp_path, env=env, domain=domain, config=config, said=[]
+    )
     logger = SimpleNamespace(warning=lambda text, location=None: app.said.append((location, text)))
     monkeypatch.setattr(bookext, "logger", logger)
 
@@ -630,7 +659,7 @@ def test_a_chapter_that_failed_is_read_again_and_not_reported_twice(build):
 )
 def test_the_running_time_names_its_data_set(seconds, words):
     sentence = bookext.running_time(seconds, "mnist full")
-    assert f"in {words}, on mnist full," in sentence
+    assert f"in {words}, on mnist full." in sentence
 
 
 def test_the_running_time_stands_under_the_title(build):

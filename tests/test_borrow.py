@@ -84,7 +84,7 @@ def test_the_sentence_for_random_answers() -> None:
 def test_the_sentence_for_nan_counts_the_samples() -> None:
     x = torch.tensor([[1.0], [-1.0], [-2.0]])
     with (
-        pytest.raises(ValueError, match=r"NaN for 2 of the first 3 samples.*smaller step"),
+        pytest.raises(ValueError, match=r"NaN for 2 of 3 samples.*smaller step"),
         borrowed(torch.sqrt, x),
     ):
         pass

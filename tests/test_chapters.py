@@ -196,6 +196,28 @@ def citations(notebook: dict, known: dict[str, tuple[str, str]]) -> list[str]:
     return found
 
 
+def recorded(notebook: dict) -> dict[str, tuple[str | None, dict[str, str]]]:
+    """Of each claim its data set, if that is written out, and its recorded verdicts."""
+    found = {}
+    for _, cell in code(notebook):
+        for call in calls(source(cell), "claims"):
+            if call.func.attr == "check":
+                given = {word.arg: word.value for word in call.keywords}
+                data = getattr(given["data"], "value", None)
+                named = data if isinstance(data, str) else None
+                found[call.args[0].value] = named, ast.literal_eval(given["verdicts"])
+    return found
+
+
+def verdicts(notebook: dict) -> list[str]:
+    """A claim without a recorded verdict is never compared, and a slip of the pen removes one."""
+    return [
+        f"claim {key} records {sorted(said)}, not {sorted(needed)}"
+        for key, (data, said) in recorded(notebook).items()
+        if set(said) != (needed := {data} if data else {"digits", "mnist"})
+    ]
+
+
 # ---- exercises -------------------------------------------------------------------------------
 
 
@@ -263,7 +285,7 @@ each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=chapter_id)
 @each_chapter
 @pytest.mark.parametrize(
     "rule",
-    [set_up, cell_sizes, keys, plain_markdown, alternatives, both_skips],
+    [set_up, cell_sizes, keys, verdicts, plain_markdown, alternatives, both_skips],
     ids=lambda rule: rule.__name__,
 )
 def test_chapter(rule, path):
@@ -315,6 +337,9 @@ def book(*cells: dict | str) -> dict:
 CLAIM = '# NBVAL_CHECK_OUTPUT\nclaims.check(\n    "a/b", says="x")'
 
 
+RECORD = "claims.check('a/b', data={}, verdicts={{'{}': 'holds'}})"
+
+
 @pytest.mark.parametrize(
     ("rule", "notebook", "said"),
     [
@@ -338,6 +363,8 @@ CLAIM = '# NBVAL_CHECK_OUTPUT\nclaims.check(\n    "a/b", says="x")'
         (alternatives, book(cell('plots.show(fig, caption="x")')), "plots.show has no alt"),
         (alternatives, book(cell('plots.show(fig, caption="", alt="x")')), "has no caption"),
         (both_skips, book(cell("explore()", tags=["nbval-skip"])), "only one of"),
+        (verdicts, book(cell(RECORD.format("data.name", "digitz"))), "['digitz'], not ['digits'"),
+        (verdicts, book(cell(RECORD.format("'torus'", "digits"))), "['digits'], not ['torus']"),
     ],
 )
 def test_a_rule_finds_its_breach(rule, notebook, said):
@@ -446,6 +473,20 @@ def test_an_exercise_is_run_before_and_after_its_solution(tmp_path):
     assert title == "Exercise 1: a half"
     assert untouched.strip() == "not attempted yet"
     assert solved.strip() == "Right, a half."
+
+
+@each_chapter
+def test_kept_results_say_what_the_chapter_records(path):
+    kept = ROOT / "companion" / "results" / f"{path.stem}.json"
+    if not kept.is_file():
+        return
+    said = recorded(json.loads(path.read_text(encoding="utf-8")))
+    values = json.loads(kept.read_text(encoding="utf-8"))["values"]
+    for data, claims in values.items():
+        for key, found in claims.items():
+            assert said[f"{path.stem}/{key}"][1][data] == found["verdict"], (data, key)
+    there = {f"{path.stem}/{key}" for claims in values.values() for key in claims}
+    assert there == set(said)
 
 
 # ---- normal form -----------------------------------------------------------------------------

@@ -107,6 +107,50 @@ def test_it_chooses_by_size_and_kind() -> None:
     assert not fit_many(lambda: nn.Sequential(MLP((4, 3)), nn.Dropout()), x, y, **options).stacked
 
 
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Linear(4, 4)
+        self.two = nn.Linear(4, 4)
+        self.two.weight = self.one.weight
+
+    def forward(self, x):
+        return self.two(self.one(x.flatten(1)))
+
+
+class FunctionalDropout(MLP):
+    def forward(self, x):
+        return nn.functional.dropout(super().forward(x), 0.1, self.training)
+
+
+class Unused(MLP):
+    def __init__(self, sizes):
+        super().__init__(sizes)
+        self.spare = nn.Parameter(torch.ones(3))
+
+
+def frozen() -> nn.Module:
+    model = MLP((4, 6, 3))
+    model.linear1.weight.requires_grad_(False)
+    return model
+
+
+@pytest.mark.parametrize("build", [Tied, frozen, lambda: FunctionalDropout((4, 6, 3))])
+def test_what_cannot_be_stacked_goes_one_by_one(build) -> None:
+    x, y = blobs(torch.float32)
+    options = dict(epochs=2, lr=0.01, clip_norm=1.0)
+    many = fit_many(build, x, y, seeds=SEEDS, **options)
+    assert not many.stacked
+    models, _ = one_after_another(build, x, y, **options)
+    assert torch.equal(many.logits(x)[1], models[1](x).detach())
+
+
+def test_a_weight_that_is_never_used_stacks() -> None:
+    x, y = blobs(torch.float32)
+    many = fit_many(lambda: Unused((4, 6, 3)), x, y, seeds=SEEDS, epochs=2, lr=0.01, clip_norm=0.1)
+    assert many.stacked
+
+
 def test_members_share_nothing() -> None:
     x, y = blobs(torch.float32)
     many = fit_many(lambda: MLP((4, 6, 3)), x, y, seeds=SEEDS, epochs=1, lr=0.01)
@@ -135,7 +179,9 @@ def test_the_sentences() -> None:
     options = dict(epochs=1, lr=0.01)
     with pytest.raises(ValueError, match="seeds is empty: pass one seed"):
         fit_many(lambda: MLP((4, 3)), x, y, seeds=(), **options)
-    with pytest.raises(ValueError, match="with buffers or dropout cannot be stacked"):
+    with pytest.raises(
+        ValueError, match="with buffers, dropout, frozen or shared weights cannot be"
+    ):
         fit_many(lambda: nn.BatchNorm1d(3), x, y, seeds=SEEDS, stack=True, **options)
     with pytest.raises(ValueError, match="epochs = -1"):
         fit_many(lambda: MLP((4, 3)), x, y, seeds=SEEDS, epochs=-1, lr=0.1)

@@ -184,6 +184,24 @@ def test_hooks_go_after_a_failed_pass_too() -> None:
     assert not any(module._forward_hooks for module in net.modules())
 
 
+def test_a_pass_cut_short_leaves_nothing_in_the_next_record() -> None:
+    net = MLP((3, 4, 2))
+    with recorded(net) as record:
+        with pytest.raises(RuntimeError):
+            net(draw(5, 9))
+        for n in (4, 2):
+            net(draw(n, 3))
+    assert list(record.outputs) == ["linear1", "act1", "logits"]
+    assert record.outputs["act1"].shape == (2, 4)
+
+
+def test_nan_in_any_sample_is_named() -> None:
+    x = draw(30, 3)
+    x[20] = torch.nan
+    with pytest.raises(ValueError, match="NaN for 1 of 30 samples"):
+        representations(MLP((3, 4, 2)), x)
+
+
 def test_recorded_keeps_the_graph_and_the_latest_pass() -> None:
     net = MLP((3, 4, 2))
     with recorded(net, ["act1"]) as record:

@@ -1,5 +1,6 @@
 """The training loop against plain torch, and the cache of the reference networks."""
 
+import functools
 import multiprocessing
 import warnings
 from dataclasses import replace
@@ -200,12 +201,29 @@ def test_accuracy_in_chunks(monkeypatch) -> None:
     assert 0 < whole < 1
 
 
+def test_nan_in_a_later_chunk_is_named(monkeypatch) -> None:
+    x, y = blobs()
+    x[50] = torch.nan
+    monkeypatch.setattr("companion.borrow.BUDGET", 4 * 16 * 7)
+    with pytest.raises(ValueError, match="NaN for 1 of"):
+        accuracy(initialised(lambda: MLP((4, 3)), 0), x, y)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "sentence"),
     [
         (dict(y=torch.zeros(5, dtype=torch.int64)), ValueError, "x has 60 samples and y has 5"),
         (dict(y=torch.zeros(60)), TypeError, r"y is torch.float32.*pass y.long\(\)"),
-        (dict(epochs=-1), ValueError, "epochs = -1: it must be positive"),
+        (dict(epochs=-1), ValueError, "epochs = -1: it must not be negative"),
+        (dict(weight_decay=-1.0), ValueError, "weight_decay = -1.0: it must not be negative"),
+        (dict(momentum=-0.5), ValueError, "momentum = -0.5: it must not be negative"),
+        (dict(lr=float("nan")), ValueError, "lr = nan: it must be positive"),
+        (dict(batch_size=10.5), ValueError, "batch_size = 10.5: it counts, so pass a whole"),
+        (
+            dict(y=torch.arange(60) % 4),
+            ValueError,
+            "labels from 0 to 3 and the model gives 3 logits",
+        ),
         (dict(batch_size=0), ValueError, "batch_size = 0: it must be positive"),
         (dict(lr=0.0), ValueError, "lr = 0.0: it must be positive"),
         (dict(clip_norm=-2.0), ValueError, "clip_norm = -2.0: it must be positive"),
@@ -297,6 +315,43 @@ def test_a_tensor_changed_in_place_is_noticed(small) -> None:
 def test_untrained_is_step_zero_of_trained(small) -> None:
     assert same(reference(small, "untrained"), reference(small, step=0))
     assert reference_steps(small, "untrained") == (0,)
+
+
+def test_untrained_has_no_other_step(small) -> None:
+    for step in (2, "fitted"):
+        with pytest.raises(
+            ValueError, match="of the untrained network was not kept: it has step 0"
+        ):
+            reference(small, "untrained", step=step)
+    with pytest.raises(ValueError, match="no reference model"):
+        reference_steps(small, "untrained", model="resnet")
+
+
+def test_a_recipe_without_epochs_keeps_the_start(small) -> None:
+    assert reference_steps(small, recipe=Recipe(0, 1e-2)) == (0,)
+
+
+def test_the_same_weights_bent_otherwise_are_another_network(small) -> None:
+    def build(data):
+        return MLP((4, 8, 3))
+
+    relu = reference(small, model=build)
+
+    def build(data):
+        return MLP((4, 8, 3), torch.tanh)
+
+    tanh = reference(small, model=build)
+    assert not same(relu, tanh)
+
+    def build(data):
+        return MLP((4, 8, 3), torch.sin)
+
+    assert not same(tanh, reference(small, model=build))
+
+
+def test_a_builder_needs_no_name(small) -> None:
+    build = functools.partial(lambda width, data: MLP((4, width, 3)), 5)
+    assert reference(small, model=build).linear1.out_features == 5
 
 
 def test_the_steps(small) -> None:

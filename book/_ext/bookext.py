@@ -96,16 +96,14 @@ def running_time(seconds: float, data: str) -> str:
         words = f"{seconds:.0f} s"
     else:
         words = f"{seconds / 60:.1f} min"
-    return (
-        f'<p class="ng-time">Executed for this page in {words}, on {html.escape(data)}, with the '
-        "reference networks at hand.</p>"
-    )
+    return f'<p class="ng-time">Executed for this page in {words}, on {html.escape(data)}.</p>'
 
 
 def collect(app: Sphinx, env: BuildEnvironment) -> list[str]:
     """Read the executed chapters, write this data set's ledger, have its pages written anew."""
     cache = get_cache(app.config.nb_execution_cache_path)
     found = {"claims": [], "columns": [], "cells": []}
+    package = chaptercache.package_key(app.srcdir)
     for doc in _in_order(env):
         if not str(env.doc2path(doc)).endswith(".ipynb"):
             continue
@@ -119,7 +117,7 @@ def collect(app: Sphinx, env: BuildEnvironment) -> list[str]:
                     location=doc,
                 )
             continue
-        chapter = ledger.read(notebook, doc)
+        chapter = ledger.read(notebook, doc, package)
         for kind, entries in chapter.items():
             found[kind] += entries
     for sentence in ledger.complaints(found):

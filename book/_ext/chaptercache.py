@@ -12,7 +12,7 @@ import os
 import shutil
 from pathlib import Path
 
-__all__ = ["KEPT", "data_files", "folder", "key"]
+__all__ = ["KEPT", "data_files", "folder", "key", "package_key"]
 
 # Going back and forth between two data sets and two states of the package stays free of cost.
 KEPT = 4
@@ -22,13 +22,12 @@ VARIABLES = ("COMPANION_DATASET", "COMPANION_STRICT", "NETWORK_GEOMETRY_FULL")
 
 # The places of torchvision's layout and the small CIFAR-10 file. Networks that training leaves in
 # the same folder are not data: they follow from what the key holds already.
-DATA = (
-    "MNIST/raw/*",
-    "FashionMNIST/raw/*",
-    "cifar-10-python.tar.gz",
-    "cifar-10-batches-py/*",
-    "cifar10-small.npz",
-)
+DATA = {
+    "mnist": "MNIST/raw/*",
+    "fashion-mnist": "FashionMNIST/raw/*",
+    "cifar10": "cifar-10-batches-py/*",
+    "cifar10-small": "cifar10-small.npz",
+}
 
 
 def key(root: Path | str) -> str:
@@ -40,13 +39,21 @@ def key(root: Path | str) -> str:
     """
     root = Path(root)
     digest = hashlib.sha256()
-    for path in [*_package_files(root / "companion"), *(root / name for name in FILES)]:
-        _add(digest, path.relative_to(root).as_posix())
-        _add(digest, path.read_bytes() if path.is_file() else b"missing")
+    _add(digest, package_key(root))
     for name in VARIABLES:
         _add(digest, f"{name}={os.environ.get(name, '')}")
     for name, size in data_files(root):
         _add(digest, f"{name} {size}")
+    return digest.hexdigest()[:20]
+
+
+def package_key(root: Path | str) -> str:
+    """Checksum of package, lock and project file alone: the same for every data set."""
+    root = Path(root)
+    digest = hashlib.sha256()
+    for path in [*_package_files(root / "companion"), *(root / name for name in FILES)]:
+        _add(digest, path.relative_to(root).as_posix())
+        _add(digest, path.read_bytes() if path.is_file() else b"missing")
     return digest.hexdigest()[:20]
 
 
@@ -69,15 +76,18 @@ def folder(root: Path | str) -> Path:
 def data_files(root: Path | str) -> list[tuple[str, int]]:
     """Name and size in bytes of each data file in `COMPANION_DATA`, `COMPANION_CACHE`, `data/`.
 
-    Names are relative to their folder, and each is listed once: the same files in another place
-    are the same data.
+    Of the data set that `COMPANION_DATASET` names; without one of all, since a chapter then takes
+    what is there. Names are relative to their folder, and each is listed once: the same files in
+    another place are the same data.
     """
+    chosen = os.environ.get("COMPANION_DATASET")
+    patterns = [pattern for name, pattern in DATA.items() if chosen in (None, "", name)]
     places = [os.environ.get("COMPANION_DATA"), os.environ.get("COMPANION_CACHE")]
     places = [Path(place) for place in places if place] + [Path(root) / "data"]
     found = {
         (path.relative_to(place).as_posix(), path.stat().st_size)
         for place in places
-        for pattern in DATA
+        for pattern in patterns
         for path in place.glob(pattern)
         if path.is_file()
     }

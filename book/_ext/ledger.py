@@ -63,17 +63,20 @@ def dataset() -> str:
     return (os.environ.get("COMPANION_DATASET") or "digits") + (FULL if full else "")
 
 
-def read(notebook: dict, doc: str) -> dict:
+def read(notebook: dict, doc: str, package: str = "") -> dict:
     """What one executed chapter says: `claims`, `columns`, and the `cells` that had to say it.
 
-    Every entry carries its chapter (`doc`) and a checksum of its cell (`cell`), so that what was
-    measured for an earlier wording of a claim is never shown beside the present one.
+    Every entry carries its chapter (`doc`) and a checksum of all code up to and in its cell
+    (`cell`), so that what an earlier wording or an earlier way of measuring gave is never shown
+    beside the present one. `package` is a checksum of what the code imports.
     """
     found = {"claims": [], "columns": [], "cells": []}
+    so_far = hashlib.sha256(package.encode())
     for cell in notebook["cells"]:
         if cell["cell_type"] != "code":
             continue
-        checksum = hashlib.sha256("".join(cell["source"]).encode()).hexdigest()[:16]
+        so_far.update("".join(cell["source"]).encode() + b"\0")
+        checksum = so_far.hexdigest()[:16]
         place = {"doc": doc, "cell": checksum}
         for kind, name in (("claim", "key"), ("column", "name")):
             if kind in cell["metadata"]:
@@ -138,7 +141,7 @@ def claims(ledgers: dict[str, dict], present: str) -> list[Claim]:
     """The claims of the book as it stands, in reading order, with their runs side by side.
 
     `present` names the ledger of this build: its cells say which claims there are. A run of
-    another build counts only if its cell has not changed since.
+    another build counts only if the code up to its cell has not changed since.
     """
     cells = {c["key"]: c for c in ledgers[present]["cells"] if c["kind"] == "claim"}
     cells |= {c["key"]: c for c in ledgers[present]["claims"]}
@@ -157,7 +160,7 @@ def claims(ledgers: dict[str, dict], present: str) -> list[Claim]:
 def columns(ledgers: dict[str, dict], present: str) -> dict[str, list[Column]]:
     """The report card of each data set: its columns in reading order.
 
-    A column of another build counts only if its cell has not changed since.
+    A column of another build counts only if the code up to its cell has not changed since.
     """
     cells = {c["name"]: c for c in ledgers[present]["cells"] if c["kind"] == "column"}
     cells |= {c["name"]: c for c in ledgers[present]["columns"]}

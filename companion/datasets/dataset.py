@@ -135,6 +135,11 @@ def stratified(y: Int64[Tensor, " n"], size: int, *, seed: int) -> Int64[Tensor,
     >>> y[stratified(y, 3, seed=0)]
     tensor([0, 1, 1])
     """
+    if len(y) and int(y.min()) < 0:
+        raise ValueError(
+            f"y holds the label {int(y.min())}: a stratified draw needs class numbers from 0 on, "
+            "so renumber the labels."
+        )
     counts = y.cpu().bincount()
     occurring = int((counts > 0).sum())
     if not occurring <= size <= len(y):

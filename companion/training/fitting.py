@@ -119,6 +119,8 @@ def refuse_bad_settings(
     epochs: int,
     batch_size: int | None,
     lr: float,
+    momentum: float,
+    weight_decay: float,
     clip_norm: float | None,
 ) -> None:
     """One sentence for each setting with which no training can start."""
@@ -129,15 +131,30 @@ def refuse_bad_settings(
         )
     if y.dtype != torch.int64:
         raise TypeError(f"y is {y.dtype}: labels must be int64 class numbers; pass y.long().")
+    for name, value in (("batch_size", batch_size), ("lr", lr), ("clip_norm", clip_norm)):
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} = {value}: it must be positive; choose a larger value.")
+    # epochs = 0 leaves a network as it was built.
     for name, value in (
         ("epochs", epochs),
-        ("batch_size", batch_size),
-        ("lr", lr),
-        ("clip_norm", clip_norm),
+        ("momentum", momentum),
+        ("weight_decay", weight_decay),
     ):
-        # epochs = 0 is a network as it was built.
-        if value is not None and (value < 0 or (value == 0 and name != "epochs")):
-            raise ValueError(f"{name} = {value}: it must be positive; choose a larger value.")
+        if not value >= 0:
+            raise ValueError(f"{name} = {value}: it must not be negative; choose 0 or more.")
+    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+        if value is not None and value != int(value):
+            raise ValueError(f"{name} = {value}: it counts, so pass a whole number.")
+
+
+def refuse_labels(y: Tensor, logits: Tensor) -> None:
+    """Labels without a logit of their own; looks at values, so ask once and on the CPU."""
+    if y.device.type == "cpu" and not 0 <= int(y.min()) <= int(y.max()) < logits.shape[-1]:
+        raise ValueError(
+            f"y holds labels from {int(y.min())} to {int(y.max())} and the model gives "
+            f"{logits.shape[-1]} logits: labels from 0 to {logits.shape[-1] - 1} are needed, so "
+            "widen the model or renumber the labels."
+        )
 
 
 def refuse_divergence(loss: Tensor) -> None:
@@ -178,8 +195,8 @@ def fit(
     generators are left as they were. x, y and model are on one device, and nothing is read back
     from it but for the progress bar, twice a second.
 
-    Raises `ValueError` for labels of another length, settings that are not positive, an unknown
-    optimizer or schedule, a snapshot beyond the last step, and a loss that became NaN;
+    Raises `ValueError` for labels of another length or without a logit, settings out of range, an
+    unknown optimizer or schedule, a snapshot beyond the last step, and a loss that became NaN;
     `TypeError` for labels that are not int64.
 
     >>> x, y = torch.tensor([[-1.0], [1.0]]), torch.tensor([0, 1])
@@ -188,7 +205,16 @@ def fit(
     >>> accuracy(model, x, y)
     1.0
     """
-    refuse_bad_settings(x, y, epochs=epochs, batch_size=batch_size, lr=lr, clip_norm=clip_norm)
+    refuse_bad_settings(
+        x,
+        y,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        clip_norm=clip_norm,
+    )
     steps_per_epoch = math.ceil(len(x) / (batch_size or len(x)))
     total = epochs * steps_per_epoch
     snapshots = set(snapshots)
@@ -218,6 +244,8 @@ def fit(
                 if perturb is not None:
                     inputs = perturb(model, inputs, labels)
                 logits = model(inputs)
+                if step == 0:
+                    refuse_labels(y, logits)
                 loss = functional.cross_entropy(logits, labels)
                 if penalty is not None:
                     loss = loss + penalty(model, inputs, labels)
@@ -278,7 +306,7 @@ def accuracy(model: nn.Module, x: Float[Tensor, "n ..."], y: Int[Tensor, " m"]) 
     """Share of the samples whose largest logit is the label's, in [0, 1].
 
     The model is borrowed (evaluation mode, everything as before afterwards); x goes through in
-    chunks. Raises `ValueError` for labels of another length or an empty x.
+    chunks. Raises `ValueError` for labels of another length, an empty x, and NaN in an answer.
 
     >>> accuracy(nn.Identity(), torch.eye(4)[:, :3], torch.tensor([0, 1, 2, 2]))
     0.75
@@ -290,8 +318,9 @@ def accuracy(model: nn.Module, x: Float[Tensor, "n ..."], y: Int[Tensor, " m"]) 
         )
     size = borrow.chunks(len(x), 16 * x[0].numel())
     with borrow.borrowed(model, x) as lent, torch.no_grad():
-        correct = sum(
-            (lent(part).argmax(dim=1) == labels).sum()
-            for part, labels in zip(x.split(size), y.split(size), strict=True)
-        )
+        correct = 0
+        for part, labels in zip(x.split(size), y.split(size), strict=True):
+            logits = lent(part)
+            borrow.refuse_nan(logits)
+            correct += (logits.argmax(dim=1) == labels).sum()
     return float(correct) / len(x)

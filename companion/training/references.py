@@ -4,6 +4,7 @@
 the twin of the memorized network. Introduced in the chapter `book/distances/metric_structure`.
 """
 
+import functools
 import io
 import warnings
 import weakref
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from companion import storage
 from companion.datasets import Dataset, shuffle_labels
@@ -92,8 +93,12 @@ def reference(
     for the end of the first epoch with a training accuracy of at least 0.99. `recipe` replaces the
     table of this room.
 
-    Trained once and kept in `storage.cache()`, under a checksum of the training set, kind, model,
-    initial weights, seed, recipe and torch's version; a file that is cut off or altered is made
+    The table has rows for the size of the digits (up to 5,000 training images) and for that of
+    MNIST; every data set takes the row of its size.
+
+    Trained once and kept in `storage.cache()`, under a checksum of the training set, kind, model
+    (its name, initial weights and initial logits), seed, recipe, the training code and torch's
+    version; a file that is cut off or altered is made
     anew. Two processes that train the same network at once each write a whole file.
 
     Raises `ValueError` for an unknown kind or model, a step that was not kept or not reached, and
@@ -106,7 +111,12 @@ def reference(
     """
     build = _builder(model)
     network = initialised(lambda: build(data), seed).to(data.x_train.device)
-    if kind == "untrained" and step in (None, 0):
+    if kind == "untrained":
+        if step not in (None, 0):
+            raise ValueError(
+                f"Step {step} of the untrained network was not kept: it has step 0 alone; for a "
+                "later step ask for the trained one."
+            )
         return network.eval()
     made = _states(data, kind, model=model, seed=seed, recipe=recipe)
     states = made["states"]
@@ -146,6 +156,7 @@ def reference_steps(
     (0,)
     """
     if kind == "untrained":
+        _builder(model)
         return (0,)
     return tuple(_states(data, kind, model=model, seed=seed, recipe=recipe)["states"])
 
@@ -208,10 +219,11 @@ def _states(
     key = storage.checksum(
         *_training_set(data),
         kind,
-        model if isinstance(model, str) else model.__name__,
-        initialised(lambda: build(data), seed).state_dict(),
+        _name(model),
+        *_fingerprint(initialised(lambda: build(data), seed), data),
         seed,
         recipes,
+        _code(),
         # The local part (+cpu, +cu130) is the same version for another device.
         torch.__version__.partition("+")[0],
     )
@@ -222,6 +234,32 @@ def _states(
         made = _make(data, kind, model=model, seed=seed, recipe=recipe, recipes=recipes)
         _write(path, made)
     return made
+
+
+def _name(model: str | Builder) -> str:
+    return model if isinstance(model, str) else getattr(model, "__name__", type(model).__name__)
+
+
+def _fingerprint(network: nn.Module, data: Dataset) -> tuple[dict, str, Tensor]:
+    """Weights and function of a network before training: the same weights may be bent otherwise.
+
+    The logits are rounded, since two libraries need not agree in the last digit; adding zero
+    turns -0.0 into 0.0, which has other bytes.
+    """
+    state = network.state_dict()
+    with torch.no_grad():
+        logits = network.to(data.x_train.device).eval()(data.x_train[:8])
+    return state, repr(network), logits.double().round(decimals=2) + 0.0
+
+
+@functools.cache
+def _code() -> tuple[str, ...]:
+    """Checksums of the code that a kept network was made by."""
+    here = Path(__file__).parent
+    return tuple(
+        storage.file_checksum(path)
+        for path in (here / "fitting.py", here / "references.py", here.parent / "models.py")
+    )
 
 
 def _make(
@@ -270,7 +308,8 @@ def _fit(data: Dataset, kind: str, build: Builder, seed: int, recipe: Recipe) ->
     )
     fitted = (history.accuracy >= FITTED).nonzero().flatten().tolist()
     ratio = epochs ** (1 / 6)
-    kept = {0, *(round(ratio**k) for k in range(7)), *(epoch + 1 for epoch in fitted[:1])}
+    shares = {round(ratio**k) for k in range(7)}
+    kept = {0, *shares, *(epoch + 1 for epoch in fitted[:1])} & set(range(epochs + 1))
     return {
         "states": {
             epoch * per_epoch: history.snapshots[epoch * per_epoch] for epoch in sorted(kept)

@@ -1,10 +1,10 @@
 """Run the chapter distances/metric_structure in its full size and keep what its claims measured.
 
-    python tools/kept/metric_structure.py [digits] [mnist]
+    python tools/kept/metric_structure.py
 
 The chapter itself is executed, with NETWORK_GEOMETRY_FULL=1 (ten seeds), so that what is kept was
-measured by the code the reader sees. Networks come from the cache; missing ones are trained. The
-data sets not named keep what was measured before.
+measured by the code the reader sees. Networks come from the cache; missing ones are trained. Both
+data sets are always run, so that all that is kept comes from one machine and one command.
 """
 
 import os
@@ -39,7 +39,12 @@ def measured(chapter: Path, data: str) -> dict[str, dict]:
         for output in cell.get("outputs", ())
         if "network-geometry-claim" in output.get("metadata", {})
     ]
-    return {record["key"].partition("/")[2]: _short(record) for record in records}
+    # What a chapter always measures on the digits would otherwise be kept twice.
+    return {
+        record["key"].partition("/")[2]: _short(record)
+        for record in records
+        if record["data"].removesuffix(" full") == data
+    }
 
 
 def _short(record: dict) -> dict:
@@ -48,23 +53,16 @@ def _short(record: dict) -> dict:
         for word in ("effect", "control", "rival")
         if record[word]
     }
-    return {"data": record["data"], "verdict": record["verdict"], **tests}
+    return {"verdict": record["verdict"], "bound": record["effect"]["bound"], **tests}
 
 
-def main(names: list[str]) -> None:
+def main() -> None:
     root = storage.checkout()
     if root is None:
-        sys.exit(
-            "No checkout: kept results are written into the repository, so run this from one."
-        )
-    try:
-        values = dict(results.kept(NAME).values)
-    except FileNotFoundError:
-        values = {}
-    for name in names:
-        values[name] = measured(root / CHAPTER, name)
-    results.keep(NAME, values, command=f"python tools/kept/{NAME}.py {' '.join(names)}")
+        sys.exit("No checkout: kept results belong into the repository, so run this from one.")
+    values = {data: measured(root / CHAPTER, data) for data in ("digits", "mnist")}
+    results.keep(NAME, values, command=f"python tools/kept/{NAME}.py")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["digits", "mnist"])
+    main()
