@@ -34,24 +34,27 @@ unexport COMPANION_CACHE
 endif
 
 # What the book and the tests run under: one thread each, no bars, claims that differ are errors.
-built := book test chapter references
+built := book test chapter references pages colab
 $(built): export OMP_NUM_THREADS := 1
 $(built): export MKL_NUM_THREADS := 1
 $(built): export COMPANION_PROGRESS := 0
 $(built): export COMPANION_STRICT := 1
 $(built): export IPYTHONDIR := $(CURDIR)/_build/ipython
 book chapter references: export COMPANION_DATASET := $(DATASET)
-test: export COMPANION_DATASET := digits
-test: export NETWORK_GEOMETRY_FULL :=
+test colab: export COMPANION_DATASET := digits
+test colab: export NETWORK_GEOMETRY_FULL :=
 bench: export OMP_NUM_THREADS := 1
 bench: export MKL_NUM_THREADS := 1
 
 .NOTPARALLEL:
-.PHONY: help book test chapter references lab normalize bench address clean clean-env environment
+.PHONY: help book test pages colab chapter references lab normalize bench address clean clean-env environment
 
 help:
 	@echo "make book         execute every chapter and build the pages  (DATASET=mnist: on MNIST)"
 	@echo "make test         run the tests, then every chapter as a test"
+	@echo "make pages        open every page of the built book in a browser  (needs Chromium)"
+	@echo "make colab        run every chapter with the versions that Colab ships"
+	@echo "                  (PYTHON=python3.13)"
 	@echo "make chapter      execute one chapter, then build the pages"
 	@echo "                  (NAME=distances/metric_structure)"
 	@echo "make lab          open the chapters in JupyterLab"
@@ -156,6 +159,29 @@ test: environment
 	@chapters="$$($(PY) tools/chapters.py)" && if test -n "$$chapters"; then \
 	  $(PY) -m pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env $$chapters; \
 	  else echo "no chapter yet"; fi
+
+# The pages of the last book, one browser after another, so that what it prints stays together.
+pages: environment
+	@echo "== every page in a browser"
+	@$(PY) -m pytest -q tests/test_pages.py
+
+# An environment of its own, and networks of its own: other versions would train others.
+colab_folder := $(CURDIR)/_build/colab
+colab_python := "$(colab_folder)/venv/bin/python"
+colab_wanted := $(shell sed -n 's/.*beside Python \(3[.][0-9]*\).*/\1/p' constraints-colab.txt)
+colab:
+	@test "$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>&1)" = "$(colab_wanted)" || { \
+	  echo "Colab runs Python $(colab_wanted), and $(PYTHON) is not: name one with PYTHON=python$(colab_wanted)."; exit 1; }
+	@echo "== installing the versions of constraints-colab.txt into _build/colab"
+	@mkdir -p "$(colab_folder)/cache"
+	@test -x $(colab_python) || $(PYTHON) -m venv "$(colab_folder)/venv"
+	@$(colab_python) -m pip install -q --disable-pip-version-check -c constraints-colab.txt \
+	  $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") ipykernel -e '.[test]'
+	@echo "== reference networks (digits): training those that are missing, two at a time"
+	@COMPANION_CACHE="$(colab_folder)/cache" $(colab_python) tools/references.py digits
+	@echo "== every chapter with Colab's versions (digits)"
+	@COMPANION_CACHE="$(colab_folder)/cache" $(colab_python) -m pytest -q -n 2 --dist loadfile \
+	  --nbval-lax --nbval-current-env $$($(colab_python) tools/chapters.py)
 
 bench: environment
 	@$(PY) -m benchmarks

@@ -12,6 +12,7 @@ from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+import barriers
 import bookext
 import boxes
 import chaptercache
@@ -238,6 +239,20 @@ def test_doctests_layouts_and_lists_keep_their_lines():
         ".. code-block:: text", "", "    x    rows", "    long columns", "",
         r"- a\_ b", "- c", "",
     ]  # fmt: skip
+
+
+def test_roles_of_another_library_are_code():
+    shown = docstrings.plain(["Call the :class:`Module` and :py:meth:`run`."])
+    assert shown == ["Call the \\ ``Module``\\  and \\ ``run``\\ .", ""]
+
+
+def test_parameters_and_references_are_no_broken_lists():
+    signature = '<dt class="sig py">f(<dl>\n<dd>x,</dd>\n</dl>)</dt><dd>It <dl>is</dl>.</dd>'
+    assert barriers.lowered(signature) == (
+        '<dt class="sig py">f(<span class="ng-params">\n<span class="ng-param">x,</span>\n'
+        "</span>)</dt><dd>It <dl>is</dl>.</dd>"
+    )
+    assert "role" not in barriers.lowered('<div role="list" class="citation-list">')
 
 
 def test_signatures_lose_the_modules_of_other_libraries_only():

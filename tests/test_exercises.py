@@ -8,6 +8,7 @@ import torch
 from torch.nn.functional import cosine_similarity as cosine
 
 from companion import distances, exercises
+from companion.exercises import answers, metric_structure
 
 CANCELLED = "the large norms cancelled; move the origin or subtract first."
 SQUARES = "Twice as far must be twice as large; yours is four times."
@@ -15,7 +16,7 @@ ITSELF = "Every point has distance 0 to itself in any network: those pairs agree
 PREDICTED = (
     "Within a class means the label's class; a mistake of the network would hide its own tearing."
 )
-CHECKS = [exercises.pairwise_distances, exercises.within_class_correlation]
+CHECKS = [getattr(exercises, name) for name in exercises.__all__ if name != "Answer"]
 
 
 def not_implemented(*args):
@@ -32,7 +33,7 @@ def test_an_untouched_stub_is_not_attempted_yet(check, stub):
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_what_is_no_function_is_named(check, as_a_user):
-    assert check(...) == exercises.NOT_YET
+    assert check(...) == answers.NOT_YET
     assert check(3.0).sentence.startswith("The check needs your function itself, not a float")
 
 
@@ -224,10 +225,191 @@ def test_wrong_correlations_get_their_sentence(solution, sentence):
 
 
 def test_the_mistakes_can_be_told_from_the_answer_and_from_each_other():
-    x, z, y = exercises._scores()
+    x, z, y = metric_structure._scores()
     d, e = distances.pairwise(x), distances.pairwise(z)
-    named = dict.fromkeys(exercises._correlation_mistakes(d, e, z, y))
+    named = dict.fromkeys(metric_structure._correlation_mistakes(d, e, z, y))
     values = sorted([by_pairs(x, z, y), *(value for value, _ in named)])
     # The check looks within 1e-3, so 2e-3 keeps any two apart.
     assert np.diff(values).min() > 2e-3
     assert 0.05 < (z.argmax(1) != y).double().mean() < 0.5
+
+
+# Rigid copies
+
+
+def centred(x):
+    return x - x.mean(0)
+
+
+def best_motion(x, z, *, centre=centred, mirrors=True, share=True):
+    """The residual from its definition: find the best turn, apply it, measure what is left."""
+    x, z = centre(x), centre(z)
+    u, _, v = torch.linalg.svd(x.T @ z)
+    if not mirrors and (u @ v).det() < 0:
+        u = u @ torch.diag(torch.tensor([1.0, 1.0, -1.0], dtype=x.dtype))
+    left = (z - x @ u @ v).square().sum()
+    return left / x.square().sum() if share else left
+
+
+@pytest.mark.parametrize(
+    "solution",
+    [
+        best_motion,
+        lambda x, z: distances.procrustes(x, z).residual,
+        lambda x, z: best_motion(x, z).item(),
+        lambda x, z: best_motion(x.numpy(), z.numpy()) if isinstance(x, np.ndarray)
+        else np.asarray(best_motion(x, z)),
+    ],
+)
+def test_right_residuals(solution):
+    answer = exercises.rigid_copy(solution)
+    assert answer.right is True, answer
+
+
+@pytest.mark.parametrize(
+    "solution, sentence",
+    [
+        (
+            lambda x, z: best_motion(x, z, centre=lambda x: x),
+            "A shift is a rigid motion; your residual charges for it.",
+        ),
+        (
+            lambda x, z: best_motion(x, z, mirrors=False),
+            "A mirror image keeps every distance, too.",
+        ),
+        (
+            lambda x, z: (centred(x) - centred(z)).square().sum() / centred(x).square().sum(),
+            "A turned copy keeps every distance, yet your residual is",
+        ),
+        (
+            lambda x, z: distances.procrustes(x, z, scale=True).residual,
+            "A copy of twice the size keeps no distance; your residual lets the size go free.",
+        ),
+        (lambda x, z: best_motion(x, z, share=False), "has the unit of a squared length"),
+        (
+            lambda x, z: best_motion(x, z).clamp(min=0).sqrt() if best_motion(x, z) > 1e-9 else 0,
+            "You took a root: the residual is a share of squared lengths, like a variance.",
+        ),
+        (
+            lambda x, z: 3 * best_motion(x, z).clamp(min=0),
+            "For a copy that is not rigid your residual is",
+        ),
+        (lambda x, z: float("nan"), "Your answer is not a number (NaN): look for a division by 0"),
+        (lambda x, z: z, "a Tensor with 120 entries; what no rigid motion explains is one number"),
+    ],
+)
+def test_wrong_residuals_get_their_sentence(solution, sentence):
+    answer = exercises.rigid_copy(solution)
+    assert answer.right is False
+    assert sentence in answer.sentence
+
+
+# Intrinsic dimension
+
+
+def two_nn(x, *, first=1, unique=True):
+    x = torch.unique(x, dim=0) if unique else x
+    near = direct(x).sort(dim=1).values
+    return 1 / (near[:, first + 1] / near[:, first]).log().mean()
+
+
+def fitted_line(x):
+    """The authors' own fit: a line through the origin, the largest tenth left out."""
+    near = direct(torch.unique(x, dim=0)).sort(dim=1).values
+    ratio = (near[:, 2] / near[:, 1]).log().sort().values
+    keep = int(0.9 * len(ratio))
+    below = torch.arange(1, keep + 1, dtype=x.dtype) / len(ratio)
+    a, b = ratio[:keep], -(1 - below).log()
+    return float(a @ b / (a @ a))
+
+
+@pytest.mark.parametrize(
+    "solution",
+    [two_nn, fitted_line, lambda x: distances.intrinsic_dimension(x).dimension],
+)
+def test_right_dimensions(solution):
+    answer = exercises.intrinsic_dimension(solution)
+    assert answer.right is True, answer
+
+
+def ratios(x):
+    near = direct(torch.unique(x, dim=0)).sort(dim=1).values
+    return near[:, 2] / near[:, 1]
+
+
+ANOTHER = "The nearest point to each point must be another one; you found dimension 0 or nan."
+MEAN = "The mean of the ratio is not the mean of its logarithm."
+
+
+@pytest.mark.parametrize(
+    "solution, sentence",
+    [
+        (lambda x: two_nn(x, first=0), ANOTHER),
+        (lambda x: float("nan"), ANOTHER),
+        (lambda x: -two_nn(x), "A ratio below 1 has a negative logarithm: dimensions came out"),
+        (lambda x: ratios(x).mean(), MEAN),
+        (lambda x: 1 / ratios(x).mean().log(), MEAN),
+        (lambda x: 1 / two_nn(x), "Long logarithms mean few dimensions: yours grows where"),
+        (lambda x: two_nn(x) / 2, "You compared squared distances: that halves every dimension."),
+        (lambda x: x.shape[1], "Points that fill five dimensions came out as 8: list by hand"),
+        (lambda x: two_nn(x, unique=False), "Right as long as no point is there twice; with"),
+        (lambda x: "five", "Your function returned a str with 1 entries; a dimension is one"),
+        (lambda x: x, "Your function returned a Tensor with 4800 entries; a dimension is one"),
+    ],
+)
+def test_wrong_dimensions_get_their_sentence(solution, sentence):
+    answer = exercises.intrinsic_dimension(solution)
+    assert answer.right is False
+    assert sentence in answer.sentence
+
+
+# Blind rulers
+
+
+def apart(x, y):
+    far = torch.zeros_like(x)
+    far[:, 0] = 100.0 * y
+    return x + far
+
+
+@pytest.mark.parametrize(
+    "solution",
+    [
+        lambda x, y: (2 * x, apart(x, y)),
+        lambda x, y: [-0.5 * x.flip(1) + 3, apart(x, y).numpy()],
+        # A turn of one class alone is rigid for it; the shift does the rest.
+        lambda x, y: (3 * x, apart(torch.where((y == 1)[:, None], x.flip(1), x), y)),
+    ],
+)
+def test_right_deceptions(solution):
+    answer = exercises.blind_rulers(solution)
+    assert answer.right is True, answer
+
+
+@pytest.mark.parametrize(
+    "solution, sentence",
+    [
+        (lambda x, y: (x.flip(1) + 1, apart(x, y)), "First: every distance is kept, so this is"),
+        (
+            lambda x, y: (x * torch.tensor([9, 1, 1, 1]), apart(x, y)),
+            "A stretch of one axis changes distances by direction: r falls below 1.",
+        ),
+        (lambda x, y: (0 * x, apart(x, y)), "First: all points fell onto one; a constant has"),
+        (
+            lambda x, y: (2 * x, x.flip(1) + 100),
+            "Second: this moves everything rigidly: every ruler stays at 1; move one class only.",
+        ),
+        (lambda x, y: (2 * x, 2 * apart(x, y)), "Second: distances inside a class have changed;"),
+        (
+            lambda x, y: (2 * x, x + 0.01 * y[:, None]),
+            "Second: the classes moved as pieces, but CKA still says 1.00: they are hardly",
+        ),
+        (lambda x, y: 2 * x, "Two sets of points are asked for: return both, the first one first"),
+        (lambda x, y: (2 * x, 7), "Your function returned a int; points belong into a tensor"),
+        (lambda x, y: (2 * x[:3], x), "There are 60 points, but one answer has shape (3, 4): one"),
+    ],
+)
+def test_wrong_deceptions_get_their_sentence(solution, sentence):
+    answer = exercises.blind_rulers(solution)
+    assert answer.right is False
+    assert sentence in answer.sentence

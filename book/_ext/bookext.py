@@ -18,6 +18,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
+import barriers
 import boxes
 import chaptercache
 import claimpage
@@ -58,6 +59,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-resolved", show)
     app.connect("autodoc-process-docstring", show_docstring)
     app.connect("autodoc-process-signature", show_signature)
+    app.connect("html-page-context", lower_barriers)
     app.connect("build-finished", copy_mathjax)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -170,6 +172,13 @@ def show_signature(
     app: Sphinx, what: str, name: str, obj: object, options: object, signature: str, returns: str
 ) -> tuple[str | None, str | None]:
     return docstrings.short(signature), docstrings.short(returns)
+
+
+def lower_barriers(
+    app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None
+) -> None:
+    if "body" in context:
+        context["body"] = barriers.lowered(context["body"])
 
 
 def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:

@@ -77,6 +77,8 @@ def _items(lines: list[str]) -> list[str]:
 
 
 def _text(text: str) -> str:
+    # A docstring inherited from another library may have roles; what they name is code here.
+    text = re.sub(r":[a-z]+(?::[a-z]+)?:(?=`)", "", text)
     parts = re.split(r"(`+[^`]+`+|\$[^$]+\$)", text)
     return "".join(_part(part) for part in parts)
 

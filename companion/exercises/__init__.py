@@ -1,0 +1,36 @@
+"""Checks of the exercises: each says what is geometrically wrong, and never the answer.
+
+A check takes the reader's function, tries it on small data whose geometry is known, and returns an
+`Answer` that shows itself as one sentence when it stands last in a cell. One module for each
+chapter: `book/prologue`, `book/distances/metric_structure`.
+"""
+
+from companion.exercises.answers import Answer
+from companion.exercises.metric_structure import (
+    blind_rulers,
+    intrinsic_dimension,
+    pairwise_distances,
+    rigid_copy,
+    within_class_correlation,
+)
+from companion.exercises.prologue import (
+    classifier_margin,
+    cube_step,
+    linear_margin,
+    linearised_step,
+    median_line,
+)
+
+__all__ = [
+    "Answer",
+    "blind_rulers",
+    "classifier_margin",
+    "cube_step",
+    "intrinsic_dimension",
+    "linear_margin",
+    "linearised_step",
+    "median_line",
+    "pairwise_distances",
+    "rigid_copy",
+    "within_class_correlation",
+]

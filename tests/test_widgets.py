@@ -1,0 +1,714 @@
+"""The living figures: what they say in Python, what stands in the page, what a browser shows."""
+
+import base64
+import dataclasses
+import io
+import json
+import math
+import re
+import shutil
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torch import nn
+
+from companion import distances, models
+from companion.models import MLP
+from companion.widgets import Frames, Plane, curves, explore, histogram, images, scatter
+from companion.widgets.page import LIMIT, number, page
+
+SAID = {"caption": "A caption.", "alt": "A picture."}
+
+
+def wall(weight=(3.0, 4.0), bias=0.0):
+    """F = w.x + b, whose boundary is one line."""
+    net = nn.Sequential(nn.Linear(2, 2))
+    with torch.no_grad():
+        net[0].weight.copy_(torch.tensor([[0.0, 0.0], list(weight)]))
+        net[0].bias.copy_(torch.tensor([0.0, bias]))
+    return net
+
+
+def random_net(sizes=(2, 16, 2), activation="relu", seed=0):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        net = MLP(sizes, activation)
+    with torch.no_grad():
+        for layer in net.children():
+            if isinstance(layer, nn.Linear):
+                layer.weight.mul_(3)
+    return net
+
+
+POINTS = torch.tensor([[1.0, 1.0], [-1.0, -1.0], [0.5, -1.0], [-0.25, 0.75]])
+LABELS = torch.tensor([1, 0, 0, 1])
+
+
+def plane(model=None, **more):
+    given = {"points": POINTS, "labels": LABELS, **SAID, **more}
+    return Plane(random_net() if model is None else model, **given)
+
+
+SAME = np.arange(12) % 3 == 0
+STEPS = {"trained": [0, 10, 100], "memorized": [0, 50], "untrained": [0]}
+
+
+def pairs(network, layer, step):
+    x = np.linspace(0, 4, 12)
+    y = x * (1 + layer) / 2 + step / 100 + len(network)
+    return scatter(
+        x, y, groups={"between": ~SAME, "within": SAME}, text=f"r = 1, {network} {step}"
+    )
+
+
+def frames(**more):
+    given = {
+        "sliders": {"layer": [1, 2], "training step": STEPS},
+        "switch": ("network", list(STEPS)),
+        **SAID,
+        **more,
+    }
+    return Frames(pairs, **given)
+
+
+# ---- Plane: closed forms ---------------------------------------------------------------------
+
+
+def test_one_wall_is_solved_by_hand():
+    state = plane(wall(bias=-2.0)).at(0.9, 0.8)
+    assert state.own == 1
+    assert state.score == pytest.approx(3.9)  # 3 * 0.9 + 4 * 0.8 - 2
+    assert state.gradient == pytest.approx((3, 4))
+    assert state.linear == pytest.approx(0.78)  # 3.9 / 5
+    assert state.guess == pytest.approx((0.9 - 0.78 * 0.6, 0.8 - 0.78 * 0.8))
+    # The search ends within 1e-6 of the side: its last rays are 6e-7 of a turn apart.
+    assert state.nearest == pytest.approx(0.78, abs=1e-6)
+    assert state.foot == pytest.approx(state.guess, abs=1e-5)
+
+
+def test_behind_the_wall_score_and_gradient_change_sign():
+    state = plane(wall()).at(-0.9, -0.8)
+    assert (state.own, state.score) == (0, pytest.approx(5.9))
+    assert state.gradient == pytest.approx((-3, -4))
+
+
+def test_the_share_of_directions_is_that_of_the_arc_behind_the_wall():
+    state = plane(wall()).at(0.3, 0.4, radius=1)  # half a unit from the wall
+    # acos(1/2) to either side: a third of the turn; 1,440 directions are counted.
+    assert state.share == pytest.approx(1 / 3, abs=1 / 720)
+    assert plane(wall()).at(0.3, 0.4, radius=0.49).share == 0
+
+
+def test_at_a_kink_the_nearest_boundary_is_not_where_the_linear_guess_ends():
+    net = MLP((2, 1, 2), "relu")
+    with torch.no_grad():
+        net.linear1.weight.copy_(torch.tensor([[0.0, 1.0]]))
+        net.linear1.bias.zero_()
+        net.logits.weight.copy_(torch.tensor([[0.0], [1.0]]))
+        net.logits.bias.copy_(torch.tensor([0.5, 0.0]))
+    state = plane(net).at(0, -0.5)  # F = 1/2 - relu(y): flat below 0, boundary at y = 1/2
+    assert state.gradient == (0, 0)
+    assert state.linear == math.inf and math.isnan(state.guess[0])
+    assert state.nearest == pytest.approx(1, abs=1e-6)
+
+
+def test_without_a_boundary_in_the_box_the_distance_is_infinite():
+    state = plane(wall((0.0, 0.0), 1.0)).at(0, 0)
+    assert (state.nearest, state.share) == (math.inf, 0)
+    assert math.isnan(state.foot[0])
+    assert "NaN" not in data_of(plane(wall((0.0, 0.0), 1.0)))[1]
+
+
+# ---- Plane: an independent computation -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "activation", ["relu", "leaky_relu", "abs", "softplus", "tanh", "sigmoid", "identity"]
+)
+@pytest.mark.parametrize("sizes", [(2, 9, 2), (2, 8, 7, 2)])
+def test_score_and_gradient_are_those_of_the_model(activation, sizes):
+    net = random_net(sizes, activation)
+    state = plane(net).at(0.31, -0.42)
+    x = torch.tensor([[0.31, -0.42]], dtype=torch.float64, requires_grad=True)
+    logits = net.double()(x)[0]
+    gap = logits[state.own] - logits[1 - state.own]
+    (slope,) = torch.autograd.grad(gap, x)
+    # Weights of order one travel with seven digits, and up to 16 terms of them are added twice.
+    assert state.score == pytest.approx(gap.item(), rel=1e-5, abs=1e-5)
+    assert state.gradient == pytest.approx(slope[0].tolist(), rel=1e-5, abs=1e-5)
+
+
+@settings(max_examples=8)
+@given(seed=st.integers(0, 50), x=st.floats(-1, 1), y=st.floats(-1, 1))
+def test_the_nearest_boundary_is_on_the_boundary_and_none_is_nearer(seed, x, y):
+    figure = plane(random_net(seed=seed))
+    state = figure.at(x, y)
+    circle = figure.at(x, y, radius=min(0.99 * state.nearest, 1.3))
+    # A few slivers may hide between 360 rays; none does for these networks.
+    assert circle.share == 0
+    if math.isfinite(state.nearest):
+        assert math.dist((x, y), state.foot) == pytest.approx(state.nearest, rel=1e-9, abs=1e-12)
+        beyond = [b + 1e-6 * (b - a) for a, b in zip((x, y), state.foot, strict=True)]
+        left, right, bottom, top = figure.window
+        if left < beyond[0] < right and bottom < beyond[1] < top and state.nearest > 1e-3:
+            assert figure.at(*beyond).own != state.own
+
+
+def test_the_model_is_given_back_as_it_was():
+    net = random_net().train()
+    with torch.inference_mode(False), torch.no_grad():
+        plane(net).at(0, 0)
+    assert net.training and all(p.requires_grad and p.grad is None for p in net.parameters())
+
+
+# ---- the page --------------------------------------------------------------------------------
+
+
+class Tags(HTMLParser):
+    """Elements that close in order, attributes that occur once; remembers both."""
+
+    VOID = ("img", "input", "br")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.seen, self.ids = [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names))
+        self.ids += [value for name, value in attrs if name == "id"]
+        self.seen.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def data_of(figure):
+    text = figure._repr_html_()
+    found = re.search(r'<script type="application/json">(.*?)</script>', text, re.S)[1]
+    return json.loads(found), found
+
+
+@pytest.mark.parametrize("make", [plane, frames])
+def test_the_page_is_valid_small_and_always_the_same(make):
+    text = make()._repr_html_()
+    assert text == make()._repr_html_()
+    tags = Tags(text)
+    assert tags.seen == ["div", "figure", "img", "figcaption", "script", "script"]
+    assert tags.ids == []  # nothing that a second figure on the page could hold as well
+    assert len(text.encode()) < 60_000
+    assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_text_of_the_caller_stays_text():
+    evil = '</script><img src=x onerror="alert(1)"><!-- & "'
+    for figure in (
+        plane(names=(evil, "b"), caption=evil, alt=evil, xlabel=evil),
+        frames(caption=evil, alt=evil, xlabel=evil),
+    ):
+        assert Tags(figure._repr_html_()).seen.count("img") == 1
+        data, raw = data_of(figure)
+        assert "<" not in raw
+        assert (data["alt"], data["xlabel"]) == (evil, evil)
+
+
+def test_the_page_of_a_plane_holds_its_numbers():
+    data, _ = data_of(plane(wall(), start=(0.5, 0.25), radius=0.75))
+    assert data["layers"] == [
+        {"weight": [[3, 4]], "bias": [0], "activation": "identity", "number": 0}
+    ]
+    assert data["points"][0] == [1, 1, 1]
+    assert (data["start"], data["radius"]["start"]) == ([0.5, 0.25], 0.75)
+
+
+def decoded(text, low, high):
+    codes = [64 * one_six(a) + one_six(b) for a, b in zip(text[::2], text[1::2], strict=True)]
+    return low + np.array(codes) / 4095 * (high - low)
+
+
+def one_six(letter):
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    return alphabet.index(letter)
+
+
+def test_frames_travel_with_12_bits_of_the_range():
+    figure = frames()
+    data, _ = data_of(figure)
+    frame = data["frames"][data["lookup"][0][1][2]]
+    wanted = pairs("trained", 2, 100)
+    assert frame["text"] == wanted.text
+    ends = (data["window"][:2], data["window"][2:])
+    for part, given_part in zip(frame["parts"], wanted.parts, strict=True):
+        for place, values, end in zip(part, given_part, ends, strict=True):
+            # Half a step of 4,095 is what rounding may cost.
+            off = np.abs(decoded(data["arrays"][place], *end) - values).max()
+            assert off <= (end[1] - end[0]) / 8190 * 1.001
+
+
+def test_equal_arrays_travel_once():
+    data, _ = data_of(frames())
+    assert len(data["frames"]) == 12
+    assert len({part[0] for frame in data["frames"] for part in frame["parts"]}) == 2
+
+
+def test_51_frames_of_60_points_fit():
+    x = torch.pdist(torch.randn(60, 3, generator=torch.Generator().manual_seed(0)))
+    given = torch.Generator().manual_seed(1)
+    figure = Frames(
+        lambda layer, step: scatter(x, x + torch.rand(len(x), generator=given)),
+        sliders={"layer": [1, 2, 3], "step": range(17)},
+        **SAID,
+    )
+    assert len(figure._repr_html_().encode()) < LIMIT
+
+
+def test_what_frames_say_in_python():
+    state = frames().at("memorized", 2, 50)
+    assert (state.text, state.count) == ("r = 1, memorized 50", 12)
+    assert state.mean_x == pytest.approx(2)
+    assert state.mean_y == pytest.approx(2 * 1.5 + 0.5 + 9)
+
+
+def test_histograms_count_and_curves_keep_their_order():
+    steps = histogram({"a": [0, 0.1, 0.9], "b": []}, bins=[0, 0.5, 1])
+    assert steps.parts[0][0].tolist() == [0, 0.5, 0.5, 1]
+    assert steps.parts[1][1].tolist() == [0, 0, 0, 0]
+    assert curves({"a": ([2, 1], [0, 1])}).parts[0][0].tolist() == [2, 1]
+
+
+def test_pictures_travel_as_bytes():
+    figure = Frames(
+        {(1,): images(np.eye(2)[None]), (2,): images(np.zeros((1, 2, 2)))},
+        sliders={"step": [1, 2]},
+        **SAID,
+    )
+    data, _ = data_of(figure)
+    assert (data["shape"], data["arrays"]) == ([1, 2, 2], ["/wAA/w==", "AAAAAA=="])
+    assert figure.at(1).count == 0
+
+
+def test_the_text_form_is_the_caption():
+    assert (repr(plane()), repr(frames())) == ("A caption.", "A caption.")
+
+
+# ---- sentences -------------------------------------------------------------------------------
+
+
+class Skip(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(2, 2)
+
+    def forward(self, x):
+        return x + self.inner(x)
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "error", "sentence"),
+    [
+        (MLP((3, 4, 2)), {}, ValueError, "maps 3 inputs to 2 outputs, but"),
+        (MLP((2, 4, 3)), {}, ValueError, "maps 2 inputs to 3 outputs, but"),
+        (nn.Sequential(), {}, ValueError, "maps 0 inputs to 0 outputs, but"),
+        (MLP((2, 50, 50, 2)), {}, ValueError, "needs 2650 products .* up to 2000"),
+        (nn.Sequential(nn.Linear(2, 2), nn.GELU()), {}, TypeError, "holds a GELU, which"),
+        (nn.Sequential(nn.Tanh(), nn.Linear(2, 2)), {}, ValueError, "A tanh does not follow"),
+        (Skip(), {}, ValueError, "differ from the chain of its layers by"),
+        (lambda x: x, {}, TypeError, "model is a function, but its weights"),
+        (None, {"points": POINTS[:, :1]}, ValueError, r"points have shape \(4, 1\), but"),
+        (None, {"points": POINTS[:0]}, ValueError, r"points have shape \(0, 2\), but"),
+        (None, {"points": POINTS / 0}, ValueError, "4 of 4 points hold NaN or infinity"),
+        (None, {"labels": LABELS[:3]}, ValueError, r"labels have shape \(3,\)"),
+        (None, {"labels": LABELS + 1}, ValueError, r"values \[1, 2\], but"),
+        (None, {"names": ("a",)}, ValueError, "names are 1, but there are two"),
+        (None, {"overlays": ("arrow",)}, ValueError, "'arrow' is no overlay: choose from"),
+        (None, {"start": (9, 0)}, ValueError, r"\(9.0, 0.0\) lies outside the window"),
+        (None, {"radius": 9}, ValueError, "radius is 9.0, but the window is"),
+        (None, {"window": (0, 1, 0, 2)}, ValueError, "circles stay round only in a square"),
+        (None, {"caption": " "}, ValueError, "caption is ' ', but a living figure"),
+        (None, {"alt": ""}, ValueError, "alt is '', but a living figure"),
+    ],
+)
+def test_the_sentences_of_a_plane(model, more, error, sentence, as_a_user):
+    with pytest.raises(error, match=sentence):
+        plane(model, **more)
+
+
+def lines(n):
+    return curves({"a": (range(n), range(n))})
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "sentence"),
+    [
+        (lambda: frames(sliders={}), ValueError, "There are 0 sliders and 3 options"),
+        (lambda: frames(switch=("network", [])), ValueError, "2 sliders and 0 options"),
+        (lambda: Frames(lines, sliders={"n": []}, **SAID), ValueError, "it needs at least one"),
+        (lambda: Frames(lines, sliders={"n": [1, 1]}, **SAID), ValueError, r"values \(1, 1\)"),
+        (
+            lambda: Frames({(1,): lines(1)}, sliders={"n": [1, 2]}, **SAID),
+            ValueError,
+            r"There is no frame for \(2,\), but",
+        ),
+        (
+            lambda: Frames(lines, sliders={"n": [1, 2]}, **SAID),
+            ValueError,
+            r"Frame \(1,\) has 1 points and frame \(2,\) 2, but frames",
+        ),
+        (
+            lambda: Frames(
+                {(1,): lines(1), (2,): scatter([0], [0])}, sliders={"n": [1, 2]}, **SAID
+            ),
+            ValueError,
+            "a figure has one legend",
+        ),
+        (lambda: Frames(lambda n: n, sliders={"n": [1]}, **SAID), TypeError, "is a int, but"),
+        (lambda: frames(start=("trained", 3, 0)), ValueError, "There is no frame"),
+        (lambda: frames().at("trained"), ValueError, r"There is no frame \('trained',\)"),
+        (lambda: frames(xlim=(0, 1)), ValueError, r"values lie outside xlim = \(0.0, 1.0\)"),
+        (lambda: frames(ylim=(1, 1)), ValueError, r"ylim is \(1.0, 1.0\), but an axis"),
+        (lambda: frames(alt=""), ValueError, "alt is '', but"),
+        (
+            lambda: Frames({(1,): lines(0)}, sliders={"n": [1]}, **SAID),
+            ValueError,
+            "No frame holds a point",
+        ),
+        (lambda: scatter([1, 2], [1]), ValueError, r"have \[2, 1, 2\] entries"),
+        (lambda: scatter([1], [math.nan]), ValueError, "y holds 1 values that are NaN"),
+        (lambda: curves({"a": ([1, 2], [1])}), ValueError, "The curve 'a' has 2 x and 1 y"),
+        (lambda: curves({}), ValueError, "The frame has 0 groups"),
+        (lambda: images(np.ones((8, 8))), ValueError, r"pictures have shape \(8, 8\)"),
+        (lambda: images(np.full((1, 8, 8), 16)), ValueError, "from 16 to 16, but"),
+    ],
+)
+def test_the_sentences_of_frames(make, error, sentence, as_a_user):
+    with pytest.raises(error, match=sentence):
+        make()
+
+
+def test_a_figure_above_300_kb_is_refused():
+    with pytest.raises(ValueError, match="has 3.. kB, of which 300 kB are data, but"):
+        page("frames", {"much": "x" * 300_000}, b"", caption="c", alt="a")
+
+
+def test_numbers_of_the_page_have_four_digits():
+    assert [number(value) for value in (123456.0, 0.000123456, 0)] == [123500.0, 0.0001235, 0.0]
+
+
+# ---- panels for a live kernel ----------------------------------------------------------------
+
+
+def test_the_panel_of_distances_answers_its_menus():
+    pytest.importorskip("ipywidgets", reason="no ipywidgets here: it comes with the extra book")
+    x = torch.randn(20, 5, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(20) % 2
+    net = MLP((5, 8, 2))
+    panel = explore(net, x, y)
+    layer, which, picture, said = panel.children
+    first = bytes(picture.value)
+    assert first.startswith(b"\x89PNG") and said.value.startswith('<p aria-live="polite">linear1')
+    layer.value, which.value = "logits", "within a class"
+    assert picture.value != first
+    d, e = (distances.pairwise(v) for v in (x, models.representations(net, x)["logits"]))
+    r = float(distances.correlation(d, e, where=distances.within_class(y)))
+    assert f"logits, pairs within a class: correlation of distances {r:.3f};" in said.value
+
+
+def test_the_panel_of_a_plane_says_what_the_plane_says():
+    pytest.importorskip("ipywidgets", reason="no ipywidgets here: it comes with the extra book")
+    panel = explore(wall(), POINTS, LABELS, part="plane")
+    across, up, radius, picture, said = panel.children
+    before = picture.value
+    across.value, up.value, radius.value = 0.3, 0.4, 1.0
+    state = plane(wall()).at(across.value, up.value, radius.value)
+    assert f"nearest boundary {state.nearest:.3f}; {state.share:.0%} of" in said.value
+    assert picture.value != before
+
+
+def test_where_ipywidgets_is_missing_a_sentence_stands(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    panel = explore(wall(), POINTS, LABELS)
+    assert "needs ipywidgets, which is not installed here" in repr(panel)
+    assert panel._repr_html_() == f"<p>{panel}</p>"
+
+
+def test_the_sentence_for_an_unknown_part():
+    with pytest.raises(ValueError, match="no part 'margins' to explore: choose one of distances"):
+        explore(wall(), POINTS, LABELS, part="margins")
+
+
+# ---- in a browser ----------------------------------------------------------------------------
+
+DARK = "<style>:root{color-scheme:light dark}</style>"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    api = pytest.importorskip("playwright.sync_api", reason="no playwright here")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no Chromium here: the living figures were not tried in a browser")
+    with api.sync_playwright() as started:
+        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        running = started.chromium.launch(executable_path=chromium, args=options)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """Opens a page with figures; at the end no request, error or global name may be left."""
+    pages = []
+
+    def open_page(*figures, **context):
+        body = "".join(f"<div>{figure._repr_html_()}</div>" for figure in figures)
+        file = tmp_path / f"{len(pages)}.html"
+        head = f"<!doctype html><html lang=en><meta charset=utf-8><title>t</title>{DARK}"
+        phone = "<meta name=viewport content='width=device-width, initial-scale=1'>"
+        file.write_text(f"{head}{phone}<main>{body}</main></html>", encoding="utf-8")
+        tab = browser.new_context(**context).new_page()
+        tab.trouble = []
+        tab.on("pageerror", lambda error: tab.trouble.append(str(error)))
+        tab.on("console", lambda line: tab.trouble.append(line.text))
+        tab.on("request", lambda asked: tab.trouble.append(asked.url))
+        tab.add_init_script("window.before = Object.keys(window).length")
+        tab.goto(file.as_uri())
+        pages.append(tab)
+        return tab
+
+    yield open_page
+    for tab in pages:
+        outside = [one for one in tab.trouble if not one.startswith(("file:", "data:"))]
+        assert outside == []
+        # `before` itself is the one name that was added.
+        assert tab.evaluate("Object.keys(window).length - window.before") <= 1
+        tab.context.close()
+
+
+def state_of(tab, kind="plane", place=0):
+    return tab.locator(f".ng-{kind}").nth(place).evaluate("node => ({...node.dataset})")
+
+
+def agrees(figure, shown):
+    """The numbers of the page against those of Python, within 1e-3 of the range shown."""
+    state = figure.at(float(shown["x"]), float(shown["y"]), float(shown["radius"]))
+    side = figure.window[1] - figure.window[0]
+    flat = dataclasses.asdict(state)
+    for pair, names in (("gradient", "XY"), ("guess", "XY"), ("foot", "XY")):
+        flat |= {f"{pair}{n}": v for n, v in zip(names, flat.pop(pair), strict=True)}
+    assert int(shown["own"]) == flat.pop("own")
+    for name, value in flat.items():
+        room = 1e-3 * (1 if name == "share" else side)
+        if name == "score" or name.startswith("gradient"):
+            room = 1e-3 * max(abs(state.score), math.hypot(*state.gradient))
+        got = float(shown[name].replace("Infinity", "inf"))
+        assert got == pytest.approx(value, abs=room, nan_ok=True), name
+    return state
+
+
+@pytest.mark.parametrize(
+    ("sizes", "activation", "theme"),
+    [
+        ((2, 16, 2), "relu", "light"),
+        ((2, 12, 9, 2), "tanh", "dark"),
+        ((2, 6, 2), "abs", "light"),
+        ((2, 9, 2), "softplus", "dark"),
+    ],
+)
+def test_in_the_browser_a_plane_says_what_python_says(opened, sizes, activation, theme):
+    figure = plane(random_net(sizes, activation, seed=4), start=(0.1, 0.2))
+    tab = opened(figure, color_scheme=theme)
+    agrees(figure, state_of(tab))
+    handle = tab.get_by_role("slider").first
+    for keys in (["Shift+ArrowRight"] * 6 + ["ArrowUp"] * 3, ["Shift+ArrowDown"] * 9):
+        for key in keys:
+            handle.press(key)
+        agrees(figure, state_of(tab))
+    tab.locator("input[type=range]").fill("0.9")
+    assert agrees(figure, state_of(tab)).radius == pytest.approx(0.9, abs=0.01)
+
+
+def test_keys_move_the_point_and_stop_at_the_edge(opened):
+    figure = plane(wall(), start=(0, 0))
+    tab = opened(figure)
+    handle = tab.get_by_role("slider").first
+    handle.press("ArrowRight")
+    side = figure.window[1] - figure.window[0]
+    assert float(state_of(tab)["x"]) == pytest.approx(side / 100)
+    for _ in range(25):
+        handle.press("Shift+ArrowUp")
+    assert float(state_of(tab)["y"]) == pytest.approx(figure.window[3])
+    handle.press("Home")
+    assert (state_of(tab)["x"], state_of(tab)["y"]) == ("0", "0")
+    handle.press("Tab")
+    handle.press("ArrowLeft")
+    outline = "getComputedStyle(document.activeElement).outlineStyle"
+    assert tab.evaluate(outline) == "solid"
+    tab.wait_for_timeout(400)
+    assert tab.locator("[aria-live=polite]").inner_text().startswith("Point at −0.0")
+
+
+def spot(tab, figure, x, y):
+    box = tab.locator("canvas").bounding_box()
+    left, right, bottom, top = figure.window
+    return (
+        box["x"] + (x - left) / (right - left) * box["width"],
+        box["y"] + (top - y) / (top - bottom) * box["height"],
+    )
+
+
+def test_the_mouse_drags_the_point(opened):
+    figure = plane(start=(0, 0))
+    tab = opened(figure)
+    tab.mouse.move(*spot(tab, figure, 0, 0))
+    tab.mouse.down()
+    tab.mouse.move(*spot(tab, figure, 0.5, -0.5), steps=4)
+    tab.mouse.up()
+    state = agrees(figure, state_of(tab))
+    assert (state.x, state.y) == pytest.approx((0.5, -0.5), abs=0.02)
+    tab.mouse.click(*spot(tab, figure, -0.7, 0.7))
+    assert float(state_of(tab)["x"]) == pytest.approx(-0.7, abs=0.02)
+
+
+def test_a_finger_drags_the_point_on_a_phone(opened):
+    figure = plane(start=(0, 0))
+    phone = {"width": 390, "height": 800}
+    tab = opened(figure, viewport=phone, has_touch=True, is_mobile=True, device_scale_factor=2)
+    assert tab.evaluate("document.documentElement.scrollWidth - innerWidth") == 0
+    box = tab.get_by_role("slider").first.bounding_box()
+    assert (box["width"], box["height"]) == (44, 44)
+    assert tab.locator("input[type=range]").bounding_box()["height"] >= 44
+    finger = tab.context.new_cdp_session(tab)
+
+    def touch(kind, *at):
+        points = [{"x": x, "y": y} for x, y in at]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", spot(tab, figure, 0, 0))
+    for k in range(1, 5):
+        touch("touchMove", spot(tab, figure, -0.15 * k, 0.1 * k))
+    touch("touchEnd")
+    state = agrees(figure, state_of(tab))
+    assert (state.x, state.y) == pytest.approx((-0.6, 0.4), abs=0.03)
+    # The canvas is drawn at the density of the screen.
+    assert tab.locator("canvas").evaluate("node => node.width / node.clientWidth") > 1.9
+
+
+def test_two_figures_do_not_disturb_each_other(opened):
+    tab = opened(plane(start=(0, 0)), frames(), frames(), plane(start=(0, 0)))
+    tab.get_by_role("slider").first.press("ArrowRight")
+    assert state_of(tab)["x"] != "0" and state_of(tab, place=1)["x"] == "0"
+    tab.get_by_role("radio", name="memorized").first.check()
+    assert state_of(tab, "frames")["switch"] == "memorized"
+    assert state_of(tab, "frames", 1)["switch"] == "trained"
+    assert tab.locator("style#ng-living-style").count() == 1
+
+
+def test_in_the_browser_frames_say_what_python_says(opened):
+    figure = frames(start=("trained", 1, 10))
+    tab = opened(figure)
+
+    def agree():
+        shown = state_of(tab, "frames")
+        wanted = figure.at(shown["switch"], int(shown["slider1"]), int(shown["slider2"]))
+        left, right, bottom, top = figure.window
+        assert (shown["text"], int(shown["count"])) == (wanted.text, wanted.count)
+        assert float(shown["meanX"]) == pytest.approx(wanted.mean_x, abs=1e-3 * (right - left))
+        assert float(shown["meanY"]) == pytest.approx(wanted.mean_y, abs=1e-3 * (top - bottom))
+        return shown["switch"], shown["slider1"], shown["slider2"]
+
+    assert agree() == ("trained", "1", "10")
+    layer, step = tab.locator("input[type=range]").all()
+    layer.press("ArrowRight")
+    step.press("End")
+    assert agree() == ("trained", "2", "100")
+    assert step.get_attribute("aria-valuetext") == "100"
+    tab.get_by_role("radio", name="memorized").check()
+    assert agree() == ("memorized", "2", "50")
+    tab.get_by_role("radio", name="untrained").check()
+    assert agree() == ("untrained", "2", "0")
+    assert step.is_disabled()
+    tab.get_by_role("radio", name="trained", exact=True).press("Space")
+    assert agree()[0] == "trained" and step.is_enabled()
+
+
+def test_play_walks_to_the_end_and_less_motion_goes_by_hand(opened):
+    tab = opened(frames())
+    tab.get_by_role("button").click()
+    assert state_of(tab, "frames")["slider2"] == "10"
+    tab.wait_for_function("document.querySelector('.ng-frames').dataset.slider2 === '100'")
+    tab.get_by_role("button", name="Play").wait_for()
+    calm = opened(frames(), reduced_motion="reduce")
+    calm.get_by_role("button", name="Next frame").click()
+    calm.wait_for_timeout(1_200)
+    assert state_of(calm, "frames")["slider2"] == "10"
+
+
+def test_where_scripts_are_dropped_the_still_stands(browser, tmp_path):
+    tab = browser.new_context(java_script_enabled=False).new_page()
+    (tmp_path / "page.html").write_text(plane()._repr_html_(), encoding="utf-8")
+    tab.goto((tmp_path / "page.html").as_uri())
+    assert tab.get_by_role("img", name="A picture.").is_visible()
+    assert tab.get_by_text("A caption.").is_visible()
+    tab.context.close()
+
+
+def test_in_print_the_still_stands(opened):
+    tab = opened(plane())
+    still, stage = tab.locator(".ng-still"), tab.locator(".ng-stage")
+    assert (still.is_visible(), stage.is_visible()) == (False, True)
+    tab.emulate_media(media="print")
+    assert (still.is_visible(), stage.is_visible()) == (True, False)
+
+
+def test_run_again_the_cell_leaves_nothing_behind(opened):
+    tab = opened(frames())
+    again = """text => {
+        const cell = document.querySelector("main > div");
+        cell.innerHTML = text;
+        for (const old of cell.querySelectorAll("script:not([type])")) {
+            const script = document.createElement("script");
+            script.textContent = old.textContent;
+            old.replaceWith(script);
+        }
+    }"""
+    tab.get_by_role("button").click()
+    tab.evaluate(again, frames()._repr_html_())
+    assert tab.locator(".ng-stage").count() == 1
+    tab.wait_for_timeout(1_200)
+    assert state_of(tab, "frames")["slider2"] == "0"
+
+
+def test_pictures_and_histograms_are_drawn(opened):
+    pictures = Frames(lambda k: images(np.full((2, 4, 4), k)), sliders={"k": [0, 1]}, **SAID)
+    counts = Frames(
+        lambda k: histogram({"a": [k / 2], "b": [0.2]}, bins=[0, 0.5, 1]),
+        sliders={"k": [0, 1]},
+        **SAID,
+    )
+    tab = opened(pictures, counts)
+
+    def drawn():
+        urls = [one.evaluate("node => node.toDataURL()") for one in tab.locator("canvas").all()]
+        files = [io.BytesIO(base64.b64decode(url.partition(",")[2])) for url in urls]
+        return [np.asarray(Image.open(file).convert("RGBA")) for file in files]
+
+    before = drawn()
+    for slider in tab.locator("input[type=range]").all():
+        slider.press("End")
+    after = drawn()
+    # Two black pictures of 4 x 4 with a transparent column between them, then two white ones.
+    assert before[0].shape == (4, 9, 4)
+    assert before[0][0, 0].tolist() == [0, 0, 0, 255] and before[0][0, 4, 3] == 0
+    assert after[0][3, 8].tolist() == [255, 255, 255, 255]
+    assert before[1].any() and (before[1] != after[1]).any()
