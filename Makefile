@@ -100,6 +100,7 @@ endif
 	@touch $@
 
 environment: .venv/.stamp
+	@mkdir -p _build/ipython
 	@$(PY) -c '' 2>/dev/null || { \
 	  echo "The interpreter of .venv is gone: run 'make clean-env', then the same command again."; exit 1; }
 ifneq ($(CHOSEN),)
