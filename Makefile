@@ -16,6 +16,8 @@ endif
 # Settings of other projects must not reach this one's interpreter, installer or kernels.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONWARNINGS PYTEST_ADDOPTS PIP_USER PIP_TARGET
 unexport PIP_PREFIX JUPYTER_PATH SPHINXOPTS MAKEFLAGS
+# Nor what was said to this make reach another one, which the tests start.
+unexport PYTHON DATASET NAME TORCH_INDEX
 export JUPYTER_PREFER_ENV_PATH := 1
 
 # Chapters run in their own folders, so a relative folder would mean another one there.
@@ -38,6 +40,9 @@ built := book test chapter references pages colab
 $(built): export OMP_NUM_THREADS := 1
 $(built): export MKL_NUM_THREADS := 1
 $(built): export COMPANION_PROGRESS := 0
+# Matrices of distances go back to the system when they are freed, not into the holes of a heap that
+# only grows: a chapter on MNIST then peaks at half the memory (glibc; elsewhere without effect).
+$(built): export MALLOC_MMAP_THRESHOLD_ := 4194304
 $(built): export COMPANION_STRICT := 1
 $(built): export IPYTHONDIR := $(CURDIR)/_build/ipython
 book chapter references: export COMPANION_DATASET := $(DATASET)

@@ -355,7 +355,7 @@ def house(tmp_path):
 
 
 def make(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    outer = ("COMPANION", "MAKE", "MFLAGS")
+    outer = ("COMPANION", "MAKE", "MFLAGS", "PYTHON")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(outer)}
     return subprocess.run(
         ["make", *arguments],
