@@ -40,9 +40,6 @@ built := book test chapter references pages colab
 $(built): export OMP_NUM_THREADS := 1
 $(built): export MKL_NUM_THREADS := 1
 $(built): export COMPANION_PROGRESS := 0
-# Matrices of distances go back to the system when they are freed, not into the holes of a heap that
-# only grows: a chapter on MNIST then peaks at half the memory (glibc; elsewhere without effect).
-$(built): export MALLOC_MMAP_THRESHOLD_ := 4194304
 $(built): export COMPANION_STRICT := 1
 $(built): export IPYTHONDIR := $(CURDIR)/_build/ipython
 book chapter references: export COMPANION_DATASET := $(DATASET)

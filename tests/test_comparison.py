@@ -44,10 +44,12 @@ def pair(seed, n, dim, other=3):
     return pairwise(points(seed, n, dim)), pairwise(points(seed + 1, n, other))
 
 
-@pytest.fixture(params=["chosen pairs cut out", "mask as a weight"])
-def both_forms(request, monkeypatch):
-    """The form of the CPU, and the one of other devices run on the CPU."""
-    if request.param == "mask as a weight":
+@pytest.fixture(params=["one block", "a few rows at a time", "another device"])
+def forms(request, monkeypatch):
+    """The form of the CPU, at its size and in blocks of a few rows, and that of other devices."""
+    if request.param == "a few rows at a time":
+        monkeypatch.setattr(comparison, "_ENTRIES", 12)
+    if request.param == "another device":
         monkeypatch.setattr(comparison, "at_hand", lambda x: False)
 
 
@@ -58,7 +60,7 @@ def square(a, b, c):
     return torch.tensor([[0.0, a, b], [a, 0.0, c], [b, c, 0.0]], dtype=torch.float64)
 
 
-def test_correlation_of_three_pairs_by_hand(both_forms):
+def test_correlation_of_three_pairs_by_hand(forms):
     # (1, 2, 3) against (1, 3, 2): deviations (-1, 0, 1) and (-1, 1, 0), so 1 / 2.
     r = correlation(square(1, 2, 3), square(1, 3, 2))
     torch.testing.assert_close(r.item(), 0.5)
@@ -67,7 +69,7 @@ def test_correlation_of_three_pairs_by_hand(both_forms):
 
 
 @pytest.mark.parametrize("kind", ["pearson", "spearman"])
-def test_scipy_agrees_over_a_mask_and_with_ties(both_forms, kind):
+def test_scipy_agrees_over_a_mask_and_with_ties(forms, kind):
     from scipy.stats import pearsonr, spearmanr
 
     d, e = pair(0, 40, 5)
@@ -79,7 +81,7 @@ def test_scipy_agrees_over_a_mask_and_with_ties(both_forms, kind):
     torch.testing.assert_close(ours.item(), float(theirs), rtol=1e-12, atol=0)
 
 
-def test_only_the_upper_half_of_a_square_matrix_counts(both_forms):
+def test_only_the_upper_half_of_a_square_matrix_counts(forms):
     d, e = pair(0, 8, 3)
     r = correlation(d, e)
     torch.testing.assert_close(correlation(d.triu(), e.triu().fill_diagonal_(9)), r)
@@ -87,7 +89,7 @@ def test_only_the_upper_half_of_a_square_matrix_counts(both_forms):
     assert abs(everything - r) > 1e-3  # the diagonal agrees for free
 
 
-def test_every_entry_of_a_matrix_that_is_not_square_counts(both_forms):
+def test_every_entry_of_a_matrix_that_is_not_square_counts(forms):
     d, e = points(0, 4, 7), points(1, 4, 7)
     expected = torch.corrcoef(torch.stack((d.flatten(), e.flatten())))[0, 1]
     torch.testing.assert_close(correlation(d, e), expected)
@@ -96,7 +98,7 @@ def test_every_entry_of_a_matrix_that_is_not_square_counts(both_forms):
     torch.testing.assert_close(correlation(d, e, where=mask), expected)
 
 
-def test_what_the_mask_leaves_out_may_be_anything(both_forms):
+def test_what_the_mask_leaves_out_may_be_anything(forms):
     d, e = pair(0, 9, 3)
     mask = within_class(torch.arange(9) % 2)
     expected = correlation(d, e, where=mask), distortion(d, e, where=mask, quantiles=(0.1, 0.9))
@@ -134,14 +136,14 @@ def test_correlation_sees_a_linear_map(seed, n, dim):
     assert correlation(pairwise(x), pairwise(stretched(x))) < 1 - 1e-6
 
 
-def test_pearson_is_no_rank_correlation(both_forms):
+def test_pearson_is_no_rank_correlation(forms):
     d, _ = pair(0, 9, 3)
     assert correlation(d, d.exp()) < 0.99
     torch.testing.assert_close(correlation(d, d.exp(), kind="spearman").item(), 1.0)
 
 
 @pytest.mark.parametrize("kind", ["pearson", "spearman"])
-def test_no_correlation_of_a_constant_few_pairs_or_nan(both_forms, kind):
+def test_no_correlation_of_a_constant_few_pairs_or_nan(forms, kind):
     d, e = pair(0, 6, 3)
     simplex = pairwise(torch.eye(6) * 0.1)  # every pair equally far, up to rounding
     none = torch.zeros(6, 6, dtype=torch.bool)
@@ -160,7 +162,7 @@ def test_no_correlation_of_a_constant_few_pairs_or_nan(both_forms, kind):
     assert correlation(d[:0, :0], e[:0, :0], kind=kind).isnan()
 
 
-def test_the_gradient_of_pearson(both_forms):
+def test_the_gradient_of_pearson(forms):
     d, e = points(0, 4, 6).requires_grad_(), points(1, 4, 6).requires_grad_()
     mask = points(2, 4, 6) > -1
     assert torch.autograd.gradcheck(lambda d, e: correlation(d, e, where=mask), (d, e))
@@ -175,14 +177,14 @@ def test_correlation_keeps_the_dtype():
 # --- distortion ----------------------------------------------------------------------------------
 
 
-def test_distortion_of_three_pairs_by_hand(both_forms):
+def test_distortion_of_three_pairs_by_hand(forms):
     result = distortion(square(1, 2, 4), square(3, 2, 2))
     assert [v.item() for v in result] == [0.5, 3.0]
     low, middle = distortion(square(1, 2, 4), square(3, 2, 2), quantiles=(0.25, 0.5))
     assert (low.item(), middle.item()) == (0.75, 1.0)
 
 
-def test_numpy_agrees_on_quantiles(both_forms):
+def test_numpy_agrees_on_quantiles(forms):
     import numpy as np
 
     d, e = pair(0, 30, 4)
@@ -194,7 +196,7 @@ def test_numpy_agrees_on_quantiles(both_forms):
         torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
 
 
-def test_pairs_without_distance_are_left_out_and_counted(both_forms):
+def test_pairs_without_distance_are_left_out_and_counted(forms):
     d, e = square(0, 2, 4), square(5, 2, 2)
     result = distortion(d, e)
     assert (result.low.item(), result.high.item(), result.left_out.item()) == (0.5, 1.0, 1)
@@ -205,7 +207,7 @@ def test_pairs_without_distance_are_left_out_and_counted(both_forms):
     assert distortion(d[:0, :0], e[:0, :0]).low.isnan()
 
 
-def test_a_distance_that_is_not_finite_is_not_hidden(both_forms):
+def test_a_distance_that_is_not_finite_is_not_hidden(forms):
     d, e = pair(0, 5, 2)
     e[0, 2] = torch.nan
     for shares in ((0, 1), (0.1, 0.9)):
@@ -239,7 +241,7 @@ def test_the_distortion_of_a_linear_map_is_bounded_by_its_singular_values():
     assert high > 0.9 * s[0]  # with 20,000 pairs some direction is close to the longest
 
 
-def test_the_gradient_of_distortion(both_forms):
+def test_the_gradient_of_distortion(forms):
     d, e = (side.clone().requires_grad_() for side in pair(0, 6, 3))
     for shares in ((0, 1), (0.1, 0.85)):
         bounds = distortion(d, e, quantiles=shares)

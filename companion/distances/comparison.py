@@ -5,7 +5,7 @@ Explained in the chapter `book/distances/metric_structure`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -16,6 +16,7 @@ from companion.distances.metric import at_hand, centred, flat, float64, refuse_c
 __all__ = ["Distortion", "Procrustes", "cka", "correlation", "distortion", "procrustes"]
 
 _ROWS = 1024  # taken at a time: the working memory of `cka` then depends on the features alone
+_ENTRIES = 2**17  # of a distance matrix, taken at a time: a few float64 copies fit in the cache
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ def correlation(
 
     NaN where r does not exist: fewer than two pairs, a set of distances that is constant (its
     spread below 8 eps of its mean), a chosen distance that is not finite. Pearson's is
-    differentiable. On the CPU the chosen pairs are cut out, O(n m) time and memory; on other
-    devices the mask is a weight, and no value is looked at. Sums in float64.
+    differentiable. The mask is a weight: on no device is a value looked at to choose pairs. Sums
+    in float64. O(n m) time; on the CPU Pearson's takes a few rows at a time and hardly any memory.
 
     Raises ValueError for matrices or a mask of different size and for an unknown kind, TypeError
     for a mask that is not boolean. Source: Mantel (1967); Kriegeskorte, Mur, Bandettini (2008).
@@ -87,13 +88,14 @@ def correlation(
     """
     if kind not in ("pearson", "spearman"):
         raise ValueError(f"kind is {kind!r}: r needs a kind, so pass 'pearson' or 'spearman'.")
-    a, b, keep = _pairs(d, e, where)
-    exists = ~_constant(a, keep, d.dtype) & ~_constant(b, keep, e.dtype)
-    exists &= (a.sum() + b.sum()).isfinite()
     if kind == "spearman":
-        a, b = _ranks(a, keep), _ranks(b, keep)
-    a, b = _deviations(a, keep), _deviations(b, keep)
-    r = (a @ b) / (a @ a).sqrt() / (b @ b).sqrt()
+        a, b, keep = _pairs(d, e, where)
+        exists = _varies(_moments([(a, b, keep)]), d, e)
+        moments = _moments([(_ranks(a, keep), _ranks(b, keep), keep)])
+    else:
+        moments = _moments(_blocks(d, e, where))
+        exists = _varies(moments, d, e)
+    r = moments.both / moments.a.sqrt() / moments.b.sqrt()
     r = r.clamp(-1, 1).where(exists, torch.nan)
     return r.to(torch.promote_types(d.dtype, e.dtype))
 
@@ -235,43 +237,80 @@ def procrustes(
     return Procrustes(*(a.to(dtype) for a in (residual.clamp(min=0), rotation, shift, factor)))
 
 
-def _pairs(d, e, where):
-    """The chosen distances of both matrices as vectors, and which of them count."""
-    keep = torch.ones_like(d, dtype=torch.bool) if where is None else where
-    shapes = [" x ".join(map(str, matrix.shape)) for matrix in (d, e, keep)]
+def _blocks(d, e, where):
+    """Both matrices in float64, a few rows at a time, and which of their entries count."""
+    shapes = [" x ".join(map(str, m.shape)) for m in (d, e, d if where is None else where)]
     if d.shape != e.shape:
         raise ValueError(
             f"d is {shapes[0]} and e is {shapes[1]}: both must hold the distances of the same "
             "samples, so compute them from the same rows in the same order."
         )
-    if keep.shape != d.shape:
+    if where is not None and where.shape != d.shape:
         raise ValueError(
             f"where is {shapes[2]} and d is {shapes[0]}: a mask needs one entry per pair, "
             "so make it from the labels of the same samples."
         )
-    if keep.dtype != torch.bool:
+    if where is not None and where.dtype != torch.bool:
         raise TypeError(
-            f"where holds {keep.dtype} values: a mask needs True and False, so pass where != 0."
+            f"where holds {where.dtype} values: a mask needs True and False, so pass where != 0."
         )
-    if d.shape[0] == d.shape[1]:
-        keep = keep.triu(1)
-    wide = float64(d)
+    n, m = d.shape
+    # A device is fed the whole matrix at once; a CPU works in its cache.
+    rows = max(1, min(n, _ENTRIES // max(1, m))) if at_hand(d) else max(1, n)
+    for start in range(0, max(1, n), rows):
+        # Of distances within one set only what lies right of the diagonal is a pair.
+        block = slice(start, start + rows), slice(start if n == m else 0, None)
+        keep = torch.ones_like(d[block], dtype=torch.bool) if where is None else where[block]
+        if n == m:
+            keep = keep.triu(1)
+        a, b = (side[block].to(float64(d)).masked_fill(~keep, 0) for side in (d, e))
+        yield a, b, keep
+
+
+def _pairs(d, e, where):
+    """The chosen distances of both matrices as vectors, and which of them count."""
+    blocks = [tuple(side.flatten() for side in block) for block in _blocks(d, e, where)]
     if at_hand(d):
-        a, b = d[keep].to(wide), e[keep].to(wide)
-        return a, b, torch.ones_like(a, dtype=torch.bool)
-    a, b = d.to(wide).masked_fill(~keep, 0), e.to(wide).masked_fill(~keep, 0)
-    return a.flatten(), b.flatten(), keep.flatten()
+        blocks = [tuple(side[block[-1]] for side in block) for block in blocks]
+    return tuple(map(torch.cat, zip(*blocks, strict=True)))
 
 
-def _deviations(a, keep):
-    return (a - (a * keep).sum() / keep.sum()) * keep
+class _Moments(NamedTuple):
+    """Of chosen pairs: their number, both means, sums of squared deviations and of products."""
+
+    count: Tensor
+    mean_a: Tensor
+    mean_b: Tensor
+    a: Tensor
+    b: Tensor
+    both: Tensor
 
 
-def _constant(a, keep, dtype):
-    count = keep.sum()
-    mean = (a * keep).sum() / count
-    rounding = 8 * torch.finfo(dtype).eps * mean
-    return (_deviations(a, keep).square().sum() <= count * rounding**2) | (count < 2)
+def _moments(blocks):
+    """Moments of each block about its own means, then put together (Chan et al., 1979)."""
+    parts = []
+    for a, b, keep in blocks:
+        count = keep.sum().to(a.dtype)
+        mean_a, mean_b = (side.sum() / count.clamp(min=1) for side in (a, b))
+        p, q = ((side - mean).mul_(keep).flatten() for side, mean in ((a, mean_a), (b, mean_b)))
+        parts.append(torch.stack((count, mean_a, mean_b, p @ p, q @ q, p @ q)))
+    count, mean_a, mean_b, a, b, both = torch.stack(parts).T
+    total = count.sum()
+    centre_a, centre_b = (count @ mean / total for mean in (mean_a, mean_b))
+    p, q = mean_a - centre_a, mean_b - centre_b
+    return _Moments(
+        total, centre_a, centre_b,
+        a.sum() + count @ p**2, b.sum() + count @ q**2, both.sum() + count @ (p * q),
+    )  # fmt: skip
+
+
+def _varies(moments, d, e):
+    """Whether r exists: two pairs, all finite, and more spread on both sides than rounding."""
+    count = moments.count
+    exists = (count >= 2) & (moments.mean_a + moments.mean_b).isfinite()
+    for mean, squares, side in ((moments.mean_a, moments.a, d), (moments.mean_b, moments.b, e)):
+        exists &= squares > count * (8 * torch.finfo(side.dtype).eps * mean) ** 2
+    return exists
 
 
 def _ranks(a, keep):
