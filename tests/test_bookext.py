@@ -590,14 +590,15 @@ def test_the_report_card_has_a_row_for_each_network():
 
 @pytest.fixture
 def build(tmp_path, monkeypatch):
-    """A build as the extension sees it: two chapters and a claims page, and what it warns of."""
+    """A build as the extension sees it: two chapters, two late pages, and what it warns of."""
     files = {"book/index": ".md", "book/b": ".ipynb", "book/a": ".ipynb", "book/claims": ".md"}
     domain = SimpleNamespace(data={"has_equations": {}})
     env = SimpleNamespace(
         config=SimpleNamespace(root_doc="book/index"),
         found_docs=set(files),
         toctree_includes={"book/index": ["book/b", "book/a", "book/claims"]},
-        metadata={doc: {} for doc in files} | {"book/claims": {"ledger": True}},
+        metadata={doc: {} for doc in files}
+        | {"book/claims": {"late": ["claims-ledger"]}, "book/index": {"late": ["living-figure"]}},
         nb_metadata={},
         doc2path=lambda doc: doc + files[doc],
         get_domain=lambda name: domain,
@@ -639,7 +640,7 @@ def test_the_executed_chapter_comes_from_the_cache_with_its_records(tmp_path):
 def test_a_build_collects_its_chapters_in_order(build):
     build.ran("book/a", claim_cell("a", key="first/letter"))
     build.ran("book/b", claim_cell("b", key="first/page"))
-    assert bookext.collect(build, build.env) == ["book/claims"]
+    assert bookext.collect(build, build.env) == ["book/claims", "book/index"]
     found = ledger.load(build.ledger)["digits"]
     assert [entry["key"] for entry in found["claims"]] == ["first/page", "first/letter"]
     assert build.said == [] and build.domain.data["has_equations"] == {"book/claims": True}
@@ -695,10 +696,42 @@ def test_the_pages_of_the_ledger_are_filled_when_all_is_read(build):
     build.ran("book/b")
     bookext.collect(build, build.env)
     document = utils.new_document("page")
-    document += [bookext.LedgerNode(page="claims-ledger"), bookext.LedgerNode(page="report-card")]
+    document += [bookext.LateNode(page="claims-ledger"), bookext.LateNode(page="report-card")]
     build.builder = SimpleNamespace(get_relative_uri=lambda here, there: f"../{there}.html")
     build.env.titles = {"book/a": nodes.title("", "Distances")}
     bookext.show(build, document, "book/claims")
     claims, card = (Page(node.astext()) for node in document.findall(nodes.raw))
     assert "../book/a.html#claim-metric/tear" in claims.links and "Distances" in claims.texts
     assert "../book/a.html#column-margin" in card.links
+
+
+def test_a_page_shows_the_first_living_figure_of_a_chapter(build):
+    figures = [
+        new_output("display_data", {"text/html": f'<div class="ng-living">{name}</div>'})
+        for name in ("first", "second")
+    ]
+    plain = new_output("display_data", {"text/html": "<p>said</p>"})
+    build.ran("book/a", *(new_code_cell("", outputs=[out]) for out in [plain, *figures]))
+    document = utils.new_document("page")
+    document += bookext.LateNode(page="living-figure", chapter="book/a")
+    build.env.docname = "book/index"
+    bookext.dress(build, document)
+    assert build.env.metadata["book/index"] == {"late": ["living-figure"]}
+    bookext.show(build, document, "book/index")
+    (figure,) = document.findall(nodes.raw)
+    assert figure.astext() == '<div class="ng-living">first</div>' and build.said == []
+
+
+@pytest.mark.parametrize(
+    ("chapter", "words"),
+    [
+        ("book/a", "has no living figure"),
+        ("book/b", "has not been executed"),
+        ("book/z", "is no page"),
+    ],
+)
+def test_a_chapter_without_a_living_figure_is_a_warning(build, chapter, words):
+    build.ran("book/a", claim_cell())
+    assert bookext.living_figure(build, chapter, "book/index") == ""
+    ((location, text),) = build.said
+    assert location == "book/index" and words in text

@@ -29,15 +29,24 @@ import reportcard
 logger = logging.getLogger(__name__)
 
 
-class LedgerNode(nodes.General, nodes.Element):
-    """Where a page of the ledger is to stand; replaced when all chapters have been read."""
+class LateNode(nodes.General, nodes.Element):
+    """Where something of the chapters is to stand; replaced when all of them have been read."""
 
 
 class LedgerDirective(Directive):
     """`{claims-ledger}` and `{report-card}`: without argument, option or content."""
 
     def run(self) -> list[nodes.Node]:
-        return [LedgerNode(page=self.name)]
+        return [LateNode(page=self.name)]
+
+
+class LivingFigure(Directive):
+    """`{living-figure} book/chapter`: the first living figure of an executed chapter."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        return [LateNode(page=self.name, chapter=self.arguments[0])]
 
 
 class VerdictKey(Directive):
@@ -48,9 +57,10 @@ class VerdictKey(Directive):
 
 
 def setup(app: Sphinx) -> dict:
-    app.add_node(LedgerNode)
+    app.add_node(LateNode)
     for page in ("claims-ledger", "report-card"):
         app.add_directive(page, LedgerDirective)
+    app.add_directive("living-figure", LivingFigure)
     app.add_directive("verdict-key", VerdictKey)
     app.connect("config-inited", choose_cache)
     app.connect("env-get-outdated", read_failed_again)
@@ -81,8 +91,8 @@ def dress(app: Sphinx, doctree: nodes.document) -> None:
     """Boxes for all pages; the measured running time under the title of an executed chapter."""
     boxes.frame(doctree)
     doc = app.env.docname
-    if next(doctree.findall(LedgerNode), None):
-        app.env.metadata[doc]["ledger"] = True
+    if late := [node["page"] for node in doctree.findall(LateNode)]:
+        app.env.metadata[doc]["late"] = late
     run = _run(app.env, doc)
     title = next(doctree.findall(nodes.title), None)
     if title is not None and run.get("runtime") is not None:
@@ -125,11 +135,12 @@ def collect(app: Sphinx, env: BuildEnvironment) -> list[str]:
     for sentence in ledger.complaints(found):
         logger.warning(sentence)
     ledger.write(_ledgers(app), ledger.dataset(), found)
-    pages = sorted(doc for doc in env.found_docs if env.metadata[doc].get("ledger"))
-    for doc in pages:
-        # Without this mark the page would not load the script that sets formulas.
-        env.get_domain("math").data["has_equations"][doc] = True
-    return pages
+    late = {doc: pages for doc in env.found_docs if (pages := env.metadata[doc].get("late"))}
+    for doc in late:
+        if late[doc] != ["living-figure"]:
+            # Without this mark the page would not load the script that sets formulas.
+            env.get_domain("math").data["has_equations"][doc] = True
+    return sorted(late)
 
 
 def executed(cache: JupyterCacheAbstract, path: str) -> dict | None:
@@ -146,7 +157,11 @@ def executed(cache: JupyterCacheAbstract, path: str) -> dict | None:
 
 def show(app: Sphinx, doctree: nodes.document, doc: str) -> None:
     """Put the ledger's tables where the page asks for them."""
-    for node in list(doctree.findall(LedgerNode)):
+    for node in list(doctree.findall(LateNode)):
+        if node["page"] == "living-figure":
+            text = living_figure(app, node["chapter"], doc)
+            node.replace_self(nodes.raw("", text, format="html"))
+            continue
         ledgers = ledger.load(_ledgers(app))
 
         def link(other: str) -> str:
@@ -160,6 +175,21 @@ def show(app: Sphinx, doctree: nodes.document, doc: str) -> None:
         else:
             text = reportcard.page(ledger.columns(ledgers, ledger.dataset()), link)
         node.replace_self(nodes.raw("", text, format="html"))
+
+
+def living_figure(app: Sphinx, chapter: str, doc: str) -> str:
+    """The HTML of a chapter's first living figure, as it stands in the chapter itself."""
+    known = chapter in app.env.found_docs
+    cache = get_cache(app.config.nb_execution_cache_path)
+    notebook = executed(cache, app.env.doc2path(chapter)) if known else None
+    for cell in notebook["cells"] if notebook else ():
+        for output in cell.get("outputs", []):
+            text = "".join(output.get("data", {}).get("text/html", ""))
+            if 'class="ng-living' in text:
+                return text
+    why = "has no living figure" if notebook else "has not been executed" if known else "is no page"
+    logger.warning(f"{chapter} {why}: name a chapter that shows one", location=doc)
+    return ""
 
 
 def show_docstring(
