@@ -563,6 +563,20 @@ def test_words_of_a_claim_are_no_markup_but_formulas_and_code():
     )
 
 
+def test_a_claim_says_its_verdict_where_it_stands(read):
+    control = rulers.test([0.1, 0.15, 0.3], at_least=0.2)
+    found = read([claim_cell(control=control)])["claims"]
+    line = '<p id="claim-{0}">claim {0}: as recorded</p>'
+    body = "<div>" + line.format("metric/tear") + line.format("metric/other") + "</div>"
+    page = Page(claimpage.in_place(body, {c["key"]: c for c in found}, "../claims.html"))
+    text = " ".join(page.texts)
+    assert "holds at least 0.2; effect 0.310 (0.298 to 0.322): met; control" in text
+    assert "undecided, counts as not met" in text and "rival" not in text
+    assert page.links == ["../claims.html#ledger-metric/tear"]
+    assert "claim metric/other: as recorded" in text, "what no build measured stays as it is"
+    assert page.ids == ["claim-metric/tear", "claim-metric/other"]
+
+
 def test_the_strip_puts_each_seed_where_it_belongs():
     test = {"values": [0.0, 1.0], "mean": 0.5, "low": 0.0, "high": 1.0, "bound": "at least 0.5"}
     drawn = claimpage.strip(test, (0.0, 1.0))
@@ -735,3 +749,15 @@ def test_a_chapter_without_a_living_figure_is_a_warning(build, chapter, words):
     assert bookext.living_figure(build, chapter, "book/index") == ""
     ((location, text),) = build.said
     assert location == "book/index" and words in text
+
+
+def test_a_built_chapter_shows_the_verdicts_of_this_build(build):
+    build.ran("book/a", claim_cell())
+    build.ran("book/b")
+    bookext.collect(build, build.env)
+    build.builder = SimpleNamespace(get_relative_uri=lambda here, there: f"{here}>{there}")
+    line = '<p id="claim-metric/tear">claim metric/tear: as recorded</p>'
+    for page, shown in (("book/a", "book/a>book/claims#ledger-metric/tear"), ("book/b", line)):
+        context = {"body": line}
+        bookext.finish(build, page, "page.html", context, None)
+        assert shown in context["body"]

@@ -28,6 +28,8 @@ import reportcard
 
 logger = logging.getLogger(__name__)
 
+LEDGER = "book/claims"
+
 
 class LateNode(nodes.General, nodes.Element):
     """Where something of the chapters is to stand; replaced when all of them have been read."""
@@ -69,7 +71,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-resolved", show)
     app.connect("autodoc-process-docstring", show_docstring)
     app.connect("autodoc-process-signature", show_signature)
-    app.connect("html-page-context", lower_barriers)
+    app.connect("html-page-context", finish)
     app.connect("build-finished", copy_mathjax)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -187,7 +189,8 @@ def living_figure(app: Sphinx, chapter: str, doc: str) -> str:
             text = "".join(output.get("data", {}).get("text/html", ""))
             if 'class="ng-living' in text:
                 return text
-    why = "has no living figure" if notebook else "has not been executed" if known else "is no page"
+    missing = "has not been executed" if known else "is no page"
+    why = "has no living figure" if notebook else missing
     logger.warning(f"{chapter} {why}: name a chapter that shows one", location=doc)
     return ""
 
@@ -204,11 +207,17 @@ def show_signature(
     return docstrings.short(signature), docstrings.short(returns)
 
 
-def lower_barriers(
+def finish(
     app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None
 ) -> None:
-    if "body" in context:
-        context["body"] = barriers.lowered(context["body"])
+    """The last look at a page: its claims say their verdicts, and every reader can follow it."""
+    if "body" not in context:
+        return
+    body = barriers.lowered(context["body"])
+    here = ledger.load(_ledgers(app)).get(ledger.dataset(), {"claims": []})["claims"]
+    if records := {claim["key"]: claim for claim in here if claim["doc"] == page}:
+        body = claimpage.in_place(body, records, app.builder.get_relative_uri(page, LEDGER))
+    context["body"] = body
 
 
 def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:

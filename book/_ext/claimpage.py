@@ -8,7 +8,7 @@ from urllib.parse import quote
 from ledger import IMAGES, Claim
 from rounding import interval
 
-__all__ = ["VERDICTS", "badge", "inline", "legend", "page", "strip"]
+__all__ = ["VERDICTS", "badge", "in_place", "inline", "legend", "page", "strip"]
 
 # Drawn, so that a verdict is told by a shape and a word before it is told by a colour:
 # a full disc, a ring with a core, a half disc, a broken ring, a crossed ring.
@@ -39,6 +39,8 @@ MEANINGS = {
 
 ROLES = ("effect", "control", "rival")
 
+LINE = re.compile(r'<p id="claim-([^"]+)">claim \1: as recorded</p>')
+
 
 def page(claims: list[Claim], link: Callable[[str], str], title: Callable[[str], str]) -> str:
     """HTML of the claims page: for each chapter a table at a glance, then one card per claim.
@@ -64,6 +66,20 @@ def badge(verdict: str | None) -> str:
         'fill="none" stroke="currentColor" stroke-width="2" aria-hidden="true">'
         f"{drawing}</svg><span>{verdict}</span></span>"
     )
+
+
+def in_place(body: str, records: dict[str, dict], address: str) -> str:
+    """The HTML of a chapter in which each claim's line says what was measured and its verdict.
+
+    A notebook's own line is the same on every data set, so that a test can compare it;
+    `records[key]` is what this build measured, `address` that of the claims page.
+    """
+
+    def say(line: re.Match) -> str:
+        record = records.get(html.unescape(line[1]))
+        return _in_place(record, address) if record else line[0]
+
+    return LINE.sub(say, body)
 
 
 def legend() -> str:
@@ -103,6 +119,20 @@ def strip(test: dict, scale: tuple[float, float]) -> str:
         '<line class="ng-axis" x1="0" x2="100%" y1="9" y2="9"/>'
         f'<rect x="{left}%" width="{round(right - left, 2)}%" y="5" height="8" rx="2"/>'
         f"{ticks}{dots}</svg>"
+    )
+
+
+def _in_place(record: dict, address: str) -> str:
+    said = [
+        f"{role} {' '.join(filter(None, interval(record[role])))}: {_outcome(record[role], role)}"
+        for role in ROLES
+        if record[role]
+    ]
+    return (
+        f'<p class="ng-in-place" id="claim-{html.escape(record["key"])}">'
+        f"{badge(record['verdict'])} <span>{html.escape(record['effect']['bound'])}; "
+        f"{html.escape('; '.join(said))}. "
+        f'<a href="{address}#ledger-{_quoted(record["key"])}">In the ledger</a></span></p>'
     )
 
 
@@ -166,15 +196,18 @@ def _test(run: dict | None, role: str, scale: tuple[float, float]) -> str:
     if run[role] is None:
         return '<span class="ng-not-run">none</span>'
     test = run[role]
-    outcome = test["outcome"]
-    if role != "effect" and outcome == "undecided":
-        outcome = "undecided, counts as not met"
     mean, spread = interval(test)
     return (
         f'<span class="ng-measured">{mean}</span> <span class="ng-interval">{spread}</span>'
         f"{strip(test, scale)}"
-        f'<span class="ng-outcome">{html.escape(test["bound"])}: <b>{outcome}</b></span>'
+        f'<span class="ng-outcome">{html.escape(test["bound"])}: <b>{_outcome(test, role)}</b>'
+        "</span>"
     )
+
+
+def _outcome(test: dict, role: str) -> str:
+    undecided = role != "effect" and test["outcome"] == "undecided"
+    return "undecided, counts as not met" if undecided else test["outcome"]
 
 
 def _verdict(run: dict | None) -> str | None:
