@@ -15,11 +15,20 @@ from collections.abc import Sequence
 LIMIT = 300_000
 
 
-def page(kind: str, data: dict[str, object], still: bytes, *, caption: str, alt: str) -> str:
+def page(
+    kind: str,
+    data: dict[str, object],
+    still: bytes,
+    *,
+    caption: str,
+    alt: str,
+    needs: Sequence[str] = (),
+) -> str:
     """One figure: a still with its caption, the data as JSON, the script that brings them to life.
 
     The still stays where scripts are dropped, and in print. The script is inlined and the string
     depends on its arguments alone, so the same figure works on a page, in Jupyter and in Colab.
+    `needs` names scripts that stand before the figure's own.
 
     Raises `ValueError` for a figure above 300 kB.
     """
@@ -30,7 +39,8 @@ def page(kind: str, data: dict[str, object], still: bytes, *, caption: str, alt:
         {**data, "alt": alt}, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).replace("<", "\\u003c")
     files = importlib.resources.files("companion") / "static"
-    script = "\n".join((files / f"{name}.js").read_text("utf-8") for name in ("living", kind))
+    names = ("living", *needs, kind)
+    script = "\n".join((files / f"{name}.js").read_text("utf-8") for name in names)
     picture = base64.b64encode(still).decode()
     text = (
         f'<div class="ng-living ng-{kind}"><figure class="ng-figure">'

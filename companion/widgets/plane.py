@@ -209,7 +209,9 @@ class Plane:
             "ylabel": self.axes[1],
             "unit": self.unit,
         }
-        return page("plane", data, self.still(), caption=self.caption, alt=self.alt)
+        return page(
+            "plane", data, self.still(), caption=self.caption, alt=self.alt, needs=("network",)
+        )
 
     def __repr__(self) -> str:
         return self.caption
