@@ -298,7 +298,7 @@ def plain_run(monkeypatch):
     monkeypatch.delenv("COMPANION_STRICT", raising=False)
     monkeypatch.delenv("NETWORK_GEOMETRY_FULL", raising=False)
     monkeypatch.delenv("COMPANION_DATASET", raising=False)
-    monkeypatch.setattr(rulers, "_checked", {})
+    monkeypatch.setattr(rulers.record, "_checked", {})
 
 
 def record(key="metric/tear", data="digits", values=(0.3, 0.31, 0.32), recorded="holds", **more):
@@ -306,8 +306,9 @@ def record(key="metric/tear", data="digits", values=(0.3, 0.31, 0.32), recorded=
     form = {"says": "It tears.", "because": "five seeds", "verdicts": {data: recorded}} | more
     shown = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rulers, "_show", lambda bundle, metadata=None: shown.append(metadata))
-        patch.setattr(rulers, "_differs", lambda record: shown.append({ledger.CLAIM: record}))
+        room = rulers.record
+        patch.setattr(room, "_show", lambda bundle, metadata=None: shown.append(metadata))
+        patch.setattr(room, "_differs", lambda record: shown.append({ledger.CLAIM: record}))
         effect = rulers.test(list(values), at_least=0.2)
         rulers.check(key, data=data, effect=effect, **form)
     return shown[0][ledger.CLAIM]
@@ -514,10 +515,10 @@ def one(read, **form):
 
 
 def test_the_verdicts_are_those_of_the_package():
-    assert tuple(claimpage.VERDICTS) == rulers.VERDICTS == tuple(claimpage.MEANINGS)
+    assert tuple(claimpage.VERDICTS) == rulers.record.VERDICTS == tuple(claimpage.MEANINGS)
     drawings = [drawing for _, drawing in claimpage.VERDICTS.values()]
     assert len(set(drawings)) == 5, "a verdict must be told without its colour"
-    for verdict in rulers.VERDICTS:
+    for verdict in rulers.record.VERDICTS:
         assert verdict in Page(claimpage.badge(verdict)).texts
         assert verdict in Page(claimpage.legend()).texts
 

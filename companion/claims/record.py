@@ -1,22 +1,18 @@
-"""The ledger: what a chapter claims, how it was tested, and whether this run agrees.
+"""What a chapter claims: its verdict, compared with the recorded one, and what the page shows.
 
-A claim is stated once, in its chapter, with the numbers it was measured from, the bound it has to
-meet, the controls that could take it apart and the verdict recorded for each data set. The verdict
-is derived from the numbers on every run; the build stops where it differs from the recorded one.
-Every chapter uses this room; `book/distances/metric_structure` is the first to explain it.
+Explained in the chapter `book/distances/metric_structure`.
 """
 
-__all__ = ["ClaimDiffers", "Measured", "check", "column", "say", "test", "verdicts"]
+__all__ = ["ClaimDiffers", "check", "column", "say", "verdicts"]
 
 import html
-import math
 import os
 import re
-import statistics
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from numbers import Real
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from companion.claims.measured import Measured, interval, numbers
 
 VERDICTS = (
     "holds",
@@ -28,73 +24,11 @@ VERDICTS = (
 # Keys become anchors of pages and parts of addresses, where a blank or a quote would break.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 
-# Empty, it keeps pytest from taking the function `test` for a test; doctest expects a dictionary.
-__test__: dict[str, str] = {}
-
 _checked: dict[str, dict] = {}
 
 
 class ClaimDiffers(Exception):
     """The verdict of this run is not the recorded one (raised under COMPANION_STRICT=1)."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A measured quantity held against a bound, as `test` returns it (in the quantity's unit).
-
-    values: one number per seed; mean: their mean; low, high: the ends of the interval;
-    bound: in words ("at least 0.2"); outcome: "met", "missed" or "undecided".
-    """
-
-    values: tuple[float, ...]
-    mean: float
-    low: float
-    high: float
-    bound: str
-    outcome: str
-
-    def __str__(self) -> str:
-        return f"{_interval(asdict(self))}, {self.bound}: {self.outcome}"
-
-
-def test(
-    measured: object,
-    *,
-    at_least: float | int | None = None,
-    at_most: float | int | None = None,
-    between: tuple[float | int, float | int] | None = None,
-) -> Measured:
-    """Hold a measured quantity against one bound (all numbers in the quantity's unit).
-
-    `measured` is a number, or one value per seed (list, tuple, 1-D tensor or array). The interval
-    is mean ± 2 s/√n for three values or more (s with n - 1; about 88 % coverage at n = 5 if the
-    values are normal), the range for two, the value itself for one. Paired quantities: pass the
-    differences per seed. The outcome is "met" if every number of the interval meets the bound
-    (which itself belongs to it), "missed" if none does, otherwise "undecided".
-
-    Raises ValueError for no value, NaN, infinity, or anything but exactly one bound; TypeError
-    for what is no number.
-
-    >>> print(test([1, 2, 3], at_least=0.5))                # s = 1, so 2 ± 2/√3
-    2 (0.8453 to 3.155), at least 0.5: met
-    """
-    values = _numbers(measured, "measured")
-    floor, ceiling, bound = _bound(at_least, at_most, between)
-    # The exact mean: n equal values must have precisely that value as their mean, or a bound
-    # that they all touch would be missed by a rounding.
-    mean = statistics.mean(values)
-    if len(values) > 2:
-        half = 2 * statistics.stdev(values) / math.sqrt(len(values))
-        low, high = mean - half, mean + half
-    else:
-        low, high = min(values), max(values)
-    if floor <= low and high <= ceiling:
-        outcome = "met"
-    elif high < floor or low > ceiling:
-        outcome = "missed"
-    else:
-        outcome = "undecided"
-    return Measured(values, mean, low, high, bound, outcome)
 
 
 def check(
@@ -125,6 +59,7 @@ def check(
     (otherwise a box says so); ValueError for a verdict that is not one of the five, or for an
     empty or malformed text; TypeError for a test that does not come from `test`.
 
+    >>> from companion.claims import test
     >>> check("demo/length", data="toy", says="A step has length one.", because="by construction",
     ...       effect=test(1.0, at_least=0.5), verdicts={"toy": "holds"})
     claim demo/length: as recorded
@@ -180,11 +115,11 @@ def column(name: str, values: Mapping[str, object]) -> None:
             f"column {name}: values is {values!r}, but numbers for at least one network are "
             "needed: pass a dictionary from the network's name to one value per seed"
         )
-    numbers = {
-        str(network): list(_numbers(given, f"column {name}, {network}"))
+    per_seed = {
+        str(network): list(numbers(given, f"column {name}, {network}"))
         for network, given in values.items()
     }
-    record = {"network-geometry-column": {"name": name, "values": numbers}}
+    record = {"network-geometry-column": {"name": name, "values": per_seed}}
     _show_line(f"column {name}: stored", f"column-{name}", record)
 
 
@@ -213,7 +148,7 @@ def _verdict(effect: Measured, control: Measured | None, rival: Measured | None)
 
 def _differs(record: dict) -> None:
     tests = "; ".join(
-        f"{word} {_interval(part)}, bound {part['bound']}: {part['outcome']}"
+        f"{word} {interval(part)}, bound {part['bound']}: {part['outcome']}"
         for word, part in _tests(record)
     )
     sentence = (
@@ -233,60 +168,6 @@ def _differs(record: dict) -> None:
     )
     plain = f"Not what the book recorded. {sentence}"
     _show({"text/plain": plain, "text/html": box}, {"network-geometry-claim": record})
-
-
-def _bound(at_least: object, at_most: object, between: object) -> tuple[float, float, str]:
-    given = {"at_least": at_least, "at_most": at_most, "between": between}
-    given = {word: value for word, value in given.items() if value is not None}
-    if len(given) != 1:
-        raise ValueError(
-            f"{len(given)} bounds were given ({', '.join(given) or 'none'}), exactly one is "
-            "needed: pass at_least=, at_most= or between=(low, high)"
-        )
-    ((word, value),) = given.items()
-    ends = _numbers(value, word)
-    fits = len(ends) == 2 and ends[0] < ends[1] if word == "between" else len(ends) == 1
-    if not fits:
-        form = "a lower and a higher bound are" if word == "between" else "one number is"
-        raise ValueError(
-            f"{word} is {value!r}, but {form} needed: at_least= and at_most= take a number, "
-            "between= takes (low, high)"
-        )
-    if word == "at_least":
-        return ends[0], math.inf, f"at least {ends[0]:.12g}"
-    if word == "at_most":
-        return -math.inf, ends[0], f"at most {ends[0]:.12g}"
-    return ends[0], ends[1], f"between {ends[0]:.12g} and {ends[1]:.12g}"
-
-
-def _numbers(given: object, name: str) -> tuple[float, ...]:
-    plain = given.tolist() if hasattr(given, "tolist") else given
-    plain = [plain] if isinstance(plain, Real) else plain
-    if isinstance(plain, (str, bytes, Mapping)) or not isinstance(plain, Iterable):
-        raise TypeError(
-            f"{name} is a {type(given).__name__}, but numbers are needed: pass a number or one "
-            "number per seed (list, 1-D tensor or array)"
-        )
-    plain = list(plain)
-    if not plain:
-        raise ValueError(f"{name} is empty, but at least one number is needed: pass one per seed")
-    values = []
-    for place, value in enumerate(plain, 1):
-        single = hasattr(value, "item") and getattr(value, "ndim", 0) == 0
-        value = value.item() if single else value
-        if not isinstance(value, Real):
-            raise TypeError(
-                f"value {place} of {len(plain)} of {name} is a {type(value).__name__}, but one "
-                "number per seed is needed: reduce each seed to a single number first"
-            )
-        if not math.isfinite(value):
-            what = "NaN" if math.isnan(value) else "infinite"
-            raise ValueError(
-                f"value {place} of {len(plain)} of {name} is {what}, but every value must be a "
-                "finite number: look for the seed or the layer it comes from"
-            )
-        values.append(float(value))
-    return tuple(values)
 
 
 def _check_name(name: str, what: str) -> None:
@@ -334,17 +215,12 @@ def _note(record: dict) -> str:
     return "" if recorded == record["verdict"] else f" (recorded: {recorded})"
 
 
-def _interval(part: Mapping) -> str:
-    mean, low, high = (f"{part[word]:.4g}" for word in ("mean", "low", "high"))
-    return mean if len(part["values"]) == 1 else f"{mean} ({low} to {high})"
-
-
 def _text_table(records: list[dict]) -> str:
     lines = []
     for record in records:
         lines.append(f"{record['key']} on {record['data']}: {record['verdict']}{_note(record)}")
         for word, part in _tests(record):
-            lines.append(f"  {word:8}{_interval(part)}, {part['bound']}: {part['outcome']}")
+            lines.append(f"  {word:8}{interval(part)}, {part['bound']}: {part['outcome']}")
     return "\n".join(lines)
 
 
@@ -357,7 +233,7 @@ def _html_table(records: list[dict]) -> str:
         anchor = f'<a href="#claim-{key}">{key.replace("/", "/<wbr>")}</a>'
         lines = "".join(
             f'<tr><th scope="row" style="font-weight: normal">{word}</th>'
-            f"<td>{_interval(part)}</td><td>{part['bound']}</td><td>{part['outcome']}</td></tr>"
+            f"<td>{interval(part)}</td><td>{part['bound']}</td><td>{part['outcome']}</td></tr>"
             for word, part in _tests(record)
         )
         blocks.append(

@@ -1,0 +1,135 @@
+"""A measured quantity held against a bound: its interval over seeds, and what came out.
+
+Explained in the chapter `book/distances/metric_structure`.
+"""
+
+__all__ = ["Measured", "interval", "numbers", "test"]
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from numbers import Real
+
+# Empty, it keeps pytest from taking the function `test` for a test; doctest expects a dictionary.
+__test__: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measured quantity held against a bound, as `test` returns it (in the quantity's unit).
+
+    values: one number per seed; mean: their mean; low, high: the ends of the interval;
+    bound: in words ("at least 0.2"); outcome: "met", "missed" or "undecided".
+    """
+
+    values: tuple[float, ...]
+    mean: float
+    low: float
+    high: float
+    bound: str
+    outcome: str
+
+    def __str__(self) -> str:
+        return f"{interval(asdict(self))}, {self.bound}: {self.outcome}"
+
+
+def test(
+    measured: object,
+    *,
+    at_least: float | int | None = None,
+    at_most: float | int | None = None,
+    between: tuple[float | int, float | int] | None = None,
+) -> Measured:
+    """Hold a measured quantity against one bound (all numbers in the quantity's unit).
+
+    `measured` is a number, or one value per seed (list, tuple, 1-D tensor or array). The interval
+    is mean ± 2 s/√n for three values or more (s with n - 1; about 88 % coverage at n = 5 if the
+    values are normal), the range for two, the value itself for one. Paired quantities: pass the
+    differences per seed. The outcome is "met" if every number of the interval meets the bound
+    (which itself belongs to it), "missed" if none does, otherwise "undecided".
+
+    Raises ValueError for no value, NaN, infinity, or anything but exactly one bound; TypeError
+    for what is no number.
+
+    >>> print(test([1, 2, 3], at_least=0.5))                # s = 1, so 2 ± 2/√3
+    2 (0.8453 to 3.155), at least 0.5: met
+    """
+    values = numbers(measured, "measured")
+    floor, ceiling, bound = _bound(at_least, at_most, between)
+    # The exact mean: n equal values must have precisely that value as their mean, or a bound
+    # that they all touch would be missed by a rounding.
+    mean = statistics.mean(values)
+    if len(values) > 2:
+        half = 2 * statistics.stdev(values) / math.sqrt(len(values))
+        low, high = mean - half, mean + half
+    else:
+        low, high = min(values), max(values)
+    if floor <= low and high <= ceiling:
+        outcome = "met"
+    elif high < floor or low > ceiling:
+        outcome = "missed"
+    else:
+        outcome = "undecided"
+    return Measured(values, mean, low, high, bound, outcome)
+
+
+def interval(part: Mapping) -> str:
+    """Mean and interval of a test in words, from its fields; a single value stands alone."""
+    mean, low, high = (f"{part[word]:.4g}" for word in ("mean", "low", "high"))
+    return mean if len(part["values"]) == 1 else f"{mean} ({low} to {high})"
+
+
+def _bound(at_least: object, at_most: object, between: object) -> tuple[float, float, str]:
+    given = {"at_least": at_least, "at_most": at_most, "between": between}
+    given = {word: value for word, value in given.items() if value is not None}
+    if len(given) != 1:
+        raise ValueError(
+            f"{len(given)} bounds were given ({', '.join(given) or 'none'}), exactly one is "
+            "needed: pass at_least=, at_most= or between=(low, high)"
+        )
+    ((word, value),) = given.items()
+    ends = numbers(value, word)
+    fits = len(ends) == 2 and ends[0] < ends[1] if word == "between" else len(ends) == 1
+    if not fits:
+        form = "a lower and a higher bound are" if word == "between" else "one number is"
+        raise ValueError(
+            f"{word} is {value!r}, but {form} needed: at_least= and at_most= take a number, "
+            "between= takes (low, high)"
+        )
+    if word == "at_least":
+        return ends[0], math.inf, f"at least {ends[0]:.12g}"
+    if word == "at_most":
+        return -math.inf, ends[0], f"at most {ends[0]:.12g}"
+    return ends[0], ends[1], f"between {ends[0]:.12g} and {ends[1]:.12g}"
+
+
+def numbers(given: object, name: str) -> tuple[float, ...]:
+    """A number, or one per seed, as finite floats; refuses anything else, naming the argument."""
+    plain = given.tolist() if hasattr(given, "tolist") else given
+    plain = [plain] if isinstance(plain, Real) else plain
+    if isinstance(plain, (str, bytes, Mapping)) or not isinstance(plain, Iterable):
+        raise TypeError(
+            f"{name} is a {type(given).__name__}, but numbers are needed: pass a number or one "
+            "number per seed (list, 1-D tensor or array)"
+        )
+    plain = list(plain)
+    if not plain:
+        raise ValueError(f"{name} is empty, but at least one number is needed: pass one per seed")
+    values = []
+    for place, value in enumerate(plain, 1):
+        single = hasattr(value, "item") and getattr(value, "ndim", 0) == 0
+        value = value.item() if single else value
+        if not isinstance(value, Real):
+            raise TypeError(
+                f"value {place} of {len(plain)} of {name} is a {type(value).__name__}, but one "
+                "number per seed is needed: reduce each seed to a single number first"
+            )
+        if not math.isfinite(value):
+            what = "NaN" if math.isnan(value) else "infinite"
+            raise ValueError(
+                f"value {place} of {len(plain)} of {name} is {what}, but every value must be a "
+                "finite number: look for the seed or the layer it comes from"
+            )
+        values.append(float(value))
+    return tuple(values)
