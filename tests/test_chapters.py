@@ -6,7 +6,10 @@ rule is tried on small notebooks made here, then on every chapter.
 
 import ast
 import json
+import os
 import re
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -322,6 +325,56 @@ def test_exercises_can_be_solved_and_start_unsolved(path, monkeypatch):
     for title, untouched, solved in answers(notebook, path.parent):
         assert "not attempted yet" in untouched, f"{title}: {untouched}"
         assert re.search(r"^Right\b", solved, re.MULTILINE), f"{title}: {solved}"
+
+
+# A kernel without the package: `%pip` is a stand-in that puts it there and notes its arguments.
+BARE = """
+import contextlib, importlib.abc, json, sys, types
+from IPython.core.interactiveshell import InteractiveShell
+
+class Bare(importlib.abc.MetaPathFinder):
+    installed = []
+
+    def find_spec(self, name, path=None, target=None):
+        if name == "companion" and not self.installed:
+            raise ModuleNotFoundError("No module named 'companion'")
+
+sys.meta_path.insert(0, Bare())
+shell = InteractiveShell.instance()
+shell.register_magic_function(Bare.installed.append, "line", "pip")
+cell = sys.stdin.read()
+
+def run():
+    with contextlib.redirect_stdout(sys.stderr):
+        error = shell.run_cell(cell).error_in_exec
+    return [type(error).__name__ if error else "fine", len(Bare.installed)]
+
+steps = [run()]
+sys.modules["google.colab"] = types.ModuleType("google.colab")
+steps += [run(), run()]
+del sys.modules["google.colab"]
+steps += [run()]
+print(json.dumps([steps, Bare.installed]))
+"""
+
+
+@each_chapter
+def test_the_first_cell_makes_colab_ready_and_does_nothing_elsewhere(path, tmp_path):
+    (_, first), *_ = code(json.loads(path.read_text(encoding="utf-8")))
+    run = subprocess.run(
+        [sys.executable, "-c", BARE],
+        input=source(first),
+        capture_output=True,
+        text=True,
+        env=os.environ | {"COMPANION_DATASET": "digits", "IPYTHONDIR": str(tmp_path)},
+    )
+    assert run.returncode == 0, run.stderr
+    steps, calls = json.loads(run.stdout.splitlines()[-1])
+    elsewhere_without, once, twice, elsewhere = steps
+    assert elsewhere_without == ["ModuleNotFoundError", 0], "the environment is not bare"
+    assert once == ["fine", 1] and twice == ["fine", 2]
+    assert elsewhere == ["fine", 2], "outside Colab nothing may be installed"
+    assert set(calls) == {'install -q "git+https://github.com/network-geometry/book"'}
 
 
 @pytest.mark.parametrize("path", normalize.notebooks(), ids=chapter_id)
