@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from companion import distances
+from companion import distances, isometry
 from companion.ensembles import fit_many
 from companion.models import MLP, LeNet, representations
 from companion.training import fit
@@ -30,6 +30,9 @@ RULERS = {
     "distortion": lambda z: (
         distances.distortion(distances.pairwise(X), distances.pairwise(z)).high
     ),
+    "isometry_loss": lambda z: isometry.isometry_loss(X, z, Y, reduction="pairs"),
+    "scale_loss": lambda z: isometry.scale_loss(X, z, Y),
+    "normalised_isometry_loss_2022": lambda z: isometry.normalised_isometry_loss_2022(X, z, Y),
 }
 
 
@@ -62,6 +65,12 @@ def test_a_training_step(network: nn.Module, optimizer: str) -> None:
     assert history.accuracy.is_meta
     assert all(value.is_meta for value in history.snapshots[6].values())
     assert all(parameter.is_meta for parameter in model.parameters())
+
+
+def test_a_training_step_with_the_isometric_penalty() -> None:
+    penalty = isometry.isometry_penalty(1, "act1")
+    history = fit(MLP((64, 6, 3)).to("meta"), X, Y, epochs=1, lr=0.1, penalty=penalty)
+    assert history.loss.is_meta
 
 
 def test_a_stacked_training_step() -> None:

@@ -1,0 +1,23 @@
+"""Networks that keep distances: the penalty that asks for it, and rulers of what it achieved.
+
+`loss` compares the distances of a class before and after a map, `penalty` taps a layer and makes
+the loss ready for a fit, `derivative` measures what a map does to a direction, `stack` holds
+networks with one tap for each level of a hierarchy of labels. Explained in the chapters
+`book/distances/isometric_regularization` and `book/distances/stacked_isometric_layers`.
+"""
+
+from companion.isometry.derivative import stretch
+from companion.isometry.loss import isometry_loss, normalised_isometry_loss_2022, scale_loss
+from companion.isometry.penalty import isometry_penalty
+from companion.isometry.stack import IsometricStack, StackHistory, fit_stack
+
+__all__ = [
+    "IsometricStack",
+    "StackHistory",
+    "fit_stack",
+    "isometry_loss",
+    "isometry_penalty",
+    "normalised_isometry_loss_2022",
+    "scale_loss",
+    "stretch",
+]
