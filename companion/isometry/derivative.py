@@ -31,7 +31,7 @@ def stretch(
     an isometry. v has the shape of x, or (k, n, ...) for k directions at once; the result is (n,)
     or (k, n). A kink has the derivative that torch gives it.
 
-    Forward mode: J is never built. Costs about three forward passes per direction, in chunks of
+    Forward mode: J is never built. Costs about four forward passes per direction, in chunks of
     about 64 MiB; relative error a few eps of the dtype (checked against J). The model is borrowed:
     evaluation mode, each sample on its own, everything as before afterwards; the result carries no
     gradient.

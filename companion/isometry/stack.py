@@ -105,8 +105,9 @@ class IsometricStack(nn.Module):
 
     def read(self, level: int, z: Float[Tensor, "n w"]) -> Float[Tensor, "n c"]:
         """Logits of a level from what its tap gave."""
-        readout = self.readout if self.shared else getattr(self, f"readout{level + 1}")
-        return readout(z)[:, : self.classes[level]]
+        logits = (self.readout if self.shared else getattr(self, f"readout{level + 1}"))(z)
+        count = self.classes[level]
+        return logits[:, :count] if count < logits.shape[1] else logits
 
     def level(self, level: int) -> nn.Module:
         """The network of one level: its logits, from the blocks up to its tap; weights are shared.
