@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from companion import distances, isometry
+from companion import attacks, distances, isometry
 from companion.ensembles import fit_many
 from companion.models import MLP, LeNet, representations
 from companion.training import fit
@@ -85,3 +85,11 @@ def test_a_stacked_training_step() -> None:
 def test_representations() -> None:
     record = representations(MLP((64, 6, 3)).to("meta"), X)
     assert all(z.is_meta for z in record.values())
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_attacks(norm: str) -> None:
+    model = MLP((64, 6, 3)).to("meta")
+    settings = {"eps": 0.1, "norm": norm, "bounds": (0, 1)}
+    assert attacks.fgsm(model, X, Y, **settings).is_meta
+    assert attacks.pgd(model, X, Y, steps=2, restarts=2, loss="logit_gap", **settings).is_meta

@@ -279,7 +279,7 @@ def test_ruff_finds_nothing():
 
 def test_importing_the_package_imports_nothing_heavy():
     light = ("storage", "models", "datasets", "distances", "training", "ensembles", "claims")
-    light += ("isometry",)
+    light += ("isometry", "attacks")
     rooms = [f"companion.{room}" for room in light]
     heavy = ["sklearn", "scipy", "torchvision", "matplotlib", "seaborn", "IPython", "pandas"]
     code = (

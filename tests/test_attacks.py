@@ -1,0 +1,333 @@
+"""Attacks: the worst point of a linear model is known, and a foreign library must find as much."""
+
+import importlib
+import json
+import warnings
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from chapters import ROOT
+from companion import attacks, datasets
+from companion.attacks import fgsm, pgd
+from companion.models import MLP, LeNet
+from companion.training import accuracy, fit, initialised, reference
+
+
+def linear(n_classes=3, dim=6, seed=0):
+    model = initialised(lambda: nn.Linear(dim, n_classes).double(), seed)
+    x = torch.randn(40, dim, generator=torch.Generator().manual_seed(seed + 1)).double()
+    return model, x, model(x).argmax(dim=1).detach()
+
+
+def margins(model, x, y, dual):
+    """min_j (f_y - f_j) / |w_y - w_j| in the dual norm: exact for a linear model."""
+    f, w = model(x).detach(), model.weight.detach()
+    gap = f.gather(1, y[:, None]) - f
+    length = torch.linalg.vector_norm(w[y][:, None] - w, ord=dual, dim=2)
+    return (gap / length).scatter(1, y[:, None], torch.inf).amin(dim=1)
+
+
+def curved(seed=0):
+    x = torch.rand(60, 2, generator=torch.Generator().manual_seed(seed))
+    y = ((x - 0.5).square().sum(dim=1) < 0.1).long()
+    model = initialised(lambda: MLP((2, 16, 16, 2)), seed)
+    fit(model, x, y, epochs=200, lr=1e-2, progress=False)
+    return model, x, y
+
+
+def lengths(delta, norm):
+    order = {"l2": 2, "linf": torch.inf}[norm]
+    return torch.linalg.vector_norm(delta.flatten(1), ord=order, dim=1)
+
+
+# --- closed forms --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("norm", "dual"), [("l2", 2), ("linf", 1)])
+def test_two_classes_of_a_linear_model_fall_exactly_at_their_margin(norm, dual):
+    model, x, y = linear(n_classes=2)
+    far = margins(model, x, y, dual)
+    for eps in (0.3, 0.8):
+        for attack in (fgsm, pgd):
+            moved = attack(model, x, y, eps=eps, norm=norm)
+            fallen = model(moved).argmax(dim=1) != y
+            # A budget within 1 % of a margin may go either way: steps end beside the corner.
+            clear = (far / eps - 1).abs() > 0.01
+            assert torch.equal(fallen[clear], (far < eps)[clear])
+            assert fallen.any() and not fallen.all()
+
+
+def test_one_step_goes_as_far_as_it_may_against_the_weights():
+    model, x, y = linear(n_classes=2)
+    w = model.weight.detach()
+    normal = torch.where(y[:, None] == 0, w[1] - w[0], w[0] - w[1])
+    torch.testing.assert_close(fgsm(model, x, y, eps=0.5), x + 0.5 * normal.sign())
+    expected = x + 0.5 * normal / normal.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(fgsm(model, x, y, eps=0.5, norm="l2"), expected)
+
+
+def test_a_step_and_a_start_of_ones_own():
+    model, x, y = linear(n_classes=2)
+    away = {"eps": 9, "steps": 3, "step_size": 0.2, "random_start": False}
+    once = fgsm(model, x, y, eps=0.6, norm="l2")
+    torch.testing.assert_close(pgd(model, x, y, **away), once)  # three steps of 0.2 in one line
+
+
+def test_the_logit_gap_is_the_rivals_lead():
+    logits = torch.tensor([[1.0, 4.0, 2.0], [5.0, 0.0, 3.0]])
+    gap = attacks.LOSSES["logit_gap"](logits, torch.tensor([1, 2]))
+    assert gap.tolist() == [-2.0, 2.0]
+
+
+# --- what every attack keeps ---------------------------------------------------------------------
+
+
+@given(
+    st.integers(0, 50),
+    st.floats(0, 3),
+    st.sampled_from(["l2", "linf"]),
+    st.sampled_from([None, (0, 1)]),
+    st.sampled_from(["cross_entropy", "logit_gap"]),
+)
+def test_the_answer_lies_in_the_ball_and_within_the_bounds(seed, eps, norm, bounds, loss):
+    model = initialised(lambda: MLP((4, 8, 3)), seed)
+    x = torch.rand(9, 2, 2, generator=torch.Generator().manual_seed(seed))
+    y = torch.arange(9) % 3
+    given = {"eps": eps, "norm": norm, "bounds": bounds, "loss": loss}
+    for moved in (fgsm(model, x, y, **given), pgd(model, x, y, steps=4, seed=seed, **given)):
+        # Coordinates of size 4 at most carry a rounding of a few 1e-7.
+        assert lengths(moved - x, norm).max() <= eps * (1 + 1e-6) + 2e-6
+        if bounds:
+            assert moved.min() >= 0 and moved.max() <= 1
+        assert moved.shape == x.shape and not moved.requires_grad
+
+
+@pytest.mark.parametrize("attack", [fgsm, pgd])
+def test_no_budget_gives_the_clean_input(attack):
+    model, x, y = curved()
+    assert torch.equal(attack(model, x, y, eps=0), x)
+
+
+def test_no_gradient_moves_nothing_and_gives_no_nan():
+    x, y = torch.rand(5, 3), torch.zeros(5, dtype=torch.int64)
+    flat = lambda x: 0 * x[:, :2]  # noqa: E731
+    for norm in ("l2", "linf"):
+        assert torch.equal(fgsm(flat, x, y, eps=1, norm=norm), x)
+        assert torch.equal(pgd(flat, x, y, eps=1, norm=norm, steps=3), x)
+
+
+def test_a_larger_budget_and_more_restarts_are_never_weaker():
+    model, x, y = curved()
+    shares = [accuracy(model, pgd(model, x, y, eps=eps, norm="linf"), y) for eps in (0, 0.1, 0.3)]
+    assert shares[0] > shares[1] > shares[2]
+    gap = attacks.LOSSES["logit_gap"]
+    few, more = (
+        gap(model(pgd(model, x, y, eps=0.1, steps=5, restarts=n, loss="logit_gap")), y)
+        for n in (1, 4)
+    )
+    wrong = few > 0
+    assert (more[wrong] > 0).all() and (more >= few - 1e-6)[~wrong].all() and (more > few).any()
+
+
+def test_a_point_with_another_label_is_kept_before_one_with_a_higher_loss():
+    # The loss points away from the wall at 0, the start beyond it does not matter to it.
+    model = lambda x: torch.cat([x, -x], dim=1)  # noqa: E731
+    x, y = torch.full((20, 1), 0.5), torch.zeros(20, dtype=torch.int64)
+    climb = lambda logits, y: logits[:, 0]  # noqa: E731
+    moved = pgd(model, x, y, eps=1, norm="linf", loss=climb, steps=3, seed=1)
+    start = 0.5 + 2 * torch.rand(20, 1, generator=torch.Generator().manual_seed(1)) - 1
+    assert torch.equal(moved < 0, start < 0) and (start < 0).any()
+
+
+def test_the_better_of_all_iterates_is_kept():
+    # The logit is the height of a bowl: steps of four budgets jump across, the start lay lower.
+    bowl = lambda x: torch.stack([x.square().sum(dim=1), 0 * x[:, 0]], dim=1)  # noqa: E731
+    x, y = torch.tensor([[0.9, 0.0]]).repeat(30, 1), torch.zeros(30, dtype=torch.int64)
+    moved = pgd(bowl, x, y, eps=1.0, step_size=4.0, steps=7, loss="logit_gap")
+    start = pgd(bowl, x, y, eps=1.0, step_size=0.0, steps=1, loss="logit_gap")
+    assert (moved.norm(dim=1) <= start.norm(dim=1) + 1e-6).all()
+    assert (start.norm(dim=1) < 0.9).any()
+
+
+def test_starts_fill_the_ball_evenly():
+    dice = torch.Generator().manual_seed(0)
+    x = torch.zeros(4000, 3)
+    points = attacks._in_unit_ball(x, "l2", dice)
+    # P(r < t) = t^3: half of the points lie within 0.5^(1/3); 4,000 points tell it to 0.01.
+    assert points.norm(dim=1).median() == pytest.approx(0.5 ** (1 / 3), abs=0.01)
+    cube = attacks._in_unit_ball(x, "linf", dice)
+    assert cube.abs().max() <= 1 and cube.abs().mean() == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_seed_decides_and_a_generator_goes_on():
+    model, x, y = curved()
+    run = lambda seed: pgd(model, x, y, eps=0.2, steps=1, seed=seed)  # noqa: E731
+    assert torch.equal(run(3), run(3)) and not torch.equal(run(3), run(4))
+    dice = torch.Generator().manual_seed(3)
+    assert torch.equal(run(dice), run(3)) and not torch.equal(run(dice), run(3))
+
+
+def test_images_and_channels_with_bounds_of_their_own():
+    model = initialised(lambda: LeNet((1, 8, 8), 3), 0)
+    x, y = torch.rand(6, 1, 8, 8), torch.arange(6) % 3
+    moved = pgd(model, x, y, eps=0.5, steps=3, bounds=(0, 1))
+    assert moved.shape == x.shape and moved.min() >= 0 and moved.max() <= 1
+    low, high = torch.tensor([0.0, -1.0]).view(2, 1, 1), torch.tensor([1.0, 0.0]).view(2, 1, 1)
+    x = torch.cat([x, x - 1], dim=1)
+    wide = initialised(lambda: MLP((128, 8, 3)), 0)
+    moved = pgd(wide, x, y, eps=5, norm="linf", steps=3, bounds=(low, high))
+    assert moved[:, 0].min() >= 0 and moved[:, 1].max() <= 0 and moved[:, 1].min() < -0.99
+
+
+def test_chunks_change_nothing(monkeypatch):
+    model, x, y = curved()
+    whole = pgd(model, x, y, eps=0.1, restarts=2)
+    monkeypatch.setattr(attacks.borrow, "BUDGET", 2 * 16 * 2 * 7)
+    torch.testing.assert_close(pgd(model, x, y, eps=0.1, restarts=2), whole)
+    torch.testing.assert_close(fgsm(model, x, y, eps=0.1), fgsm(model, x, y, eps=0.1))
+
+
+def test_the_model_comes_back_as_it_was():
+    model, x, y = curved()
+    model.train()
+    model(x).sum().backward()
+    before = [p.grad.clone() for p in model.parameters()]
+    pgd(model, x, y, eps=0.1, steps=2)
+    assert model.training and all(p.requires_grad for p in model.parameters())
+    assert all(torch.equal(p.grad, g) for p, g in zip(model.parameters(), before, strict=True))
+
+
+def test_training_against_the_attack_helps():
+    x, y = (t[:400] for t in (datasets.load("digits").x_train, datasets.load("digits").y_train))
+    kept = []
+    for budget in (None, 1.0):
+        model = initialised(lambda: MLP((64, 32, 10)), 0)
+        dice = torch.Generator().manual_seed(0)
+
+        def perturb(model, x, y, dice=dice, budget=budget):
+            return pgd(model, x, y, eps=budget, steps=5, bounds=(0, 1), seed=dice)
+
+        fit(model, x, y, epochs=30, batch_size=100, lr=3e-3, progress=False,
+            perturb=perturb if budget else None)  # fmt: skip
+        kept.append(accuracy(model, pgd(model, x, y, eps=0.7, bounds=(0, 1)), y))
+    assert kept[1] > kept[0] + 0.1
+
+
+# --- against others ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained():
+    data = datasets.load("digits")
+    return reference(data), data.x_test, data.y_test
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+@pytest.mark.parametrize("eps", [0.05, 0.1, 0.5, 1.0])
+def test_foolbox_finds_as_many(trained, norm, eps):
+    with warnings.catch_warnings():
+        # Its own use of what Python and numpy are about to drop.
+        warnings.simplefilter("ignore")
+        foolbox = importlib.import_module("foolbox")
+    model, x, y = trained
+    theirs = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
+    attack = {
+        "l2": foolbox.attacks.L2PGD, "linf": foolbox.attacks.LinfPGD,
+    }[norm](steps=40, abs_stepsize=2.5 * eps / 40, random_start=True)  # fmt: skip
+    torch.manual_seed(0)
+    _, clipped, _ = attack(theirs, x, y, epsilons=eps)
+    ours = pgd(model, x, y, eps=eps, norm=norm, bounds=(0, 1))
+    assert abs(accuracy(model, ours, y) - accuracy(model, clipped, y)) <= 0.02
+    one = {"l2": foolbox.attacks.FGM, "linf": foolbox.attacks.FGSM}[norm](random_start=False)
+    _, clipped, _ = one(theirs, x, y, epsilons=eps)
+    torch.testing.assert_close(fgsm(model, x, y, eps=eps, norm=norm, bounds=(0, 1)), clipped)
+
+
+def test_the_prologues_attack_by_hand_is_this_one():
+    cells = json.loads((ROOT / "book/prologue.ipynb").read_text(encoding="utf-8"))["cells"]
+    sources = ["".join(cell["source"]) for cell in cells]
+    (source,) = (text for text in sources if "def pgd(net, x, y, eps, dice)" in text)
+    by_hand = {"torch": torch, "cross_entropy": nn.functional.cross_entropy}
+    exec(source, by_hand)
+    model, x, y = curved()
+    for eps in (0.05, 0.2):
+        one_step = x + eps * by_hand["uphill"](model, x, y)
+        assert torch.equal(fgsm(model, x, y, eps=eps), one_step)
+        last = by_hand["pgd"](model, x, y, eps, torch.Generator().manual_seed(0))
+        best = pgd(model, x, y, eps=eps, norm="linf", step_size=eps / 8)
+        # Theirs is the last of the points of which ours is the best.
+        fallen, ours = (model(z).argmax(dim=1) != y for z in (last, best))
+        assert (ours | ~fallen).all() and accuracy(model, best, y) <= accuracy(model, last, y)
+
+
+def test_the_logit_gap_sees_where_cross_entropy_is_flat():
+    model, x, y = linear()
+    with torch.no_grad():
+        model.weight *= 500
+        model.bias *= 500
+    model, x = model.float(), x.float()
+    kept = {loss: accuracy(model, pgd(model, x, y, eps=0.5, random_start=False, loss=loss), y)
+            for loss in attacks.LOSSES}  # fmt: skip
+    assert kept["logit_gap"] < kept["cross_entropy"]
+
+
+# --- the sentences -------------------------------------------------------------------------------
+
+
+def attempt(x=None, y=None, model=None, **given):
+    x = torch.rand(4, 3) if x is None else x
+    y = torch.zeros(len(x), dtype=torch.int64) if y is None else y
+    return pgd(model or MLP((3, 4, 2)), x, y, **({"eps": 0.1} | given))
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"eps": -1}, "eps = -1: a budget is a length, so pass 0 or more."),
+        ({"eps": float("nan")}, "eps = nan: a budget"),
+        ({"norm": "l1"}, "There is no norm 'l1' here: choose 'l2' or 'linf'."),
+        ({"steps": 0}, "steps = 0: an attack needs at least one"),
+        ({"restarts": 0}, "restarts = 0: an attack needs at least one"),
+        ({"loss": "hinge"}, "There is no loss 'hinge' here: choose one of cross_entropy, logit"),
+        ({"loss": lambda f, y: f.sum()}, r"The loss has shape \(\) for 4 samples"),
+        ({"y": torch.tensor([0, 1])}, r"x has 4 samples and y has shape \(2,\)"),
+        ({"x": torch.rand(0, 3)}, r"x has 0 samples"),
+        ({"y": torch.tensor([0, 1, 2, 1])}, "y holds labels from 0 to 2 and the model gives 2"),
+        ({"x": torch.full((2, 3), 1.5), "bounds": (0, 1)}, "6 of 6 values of x lie outside the"),
+        ({"model": lambda x: x[:, 0]}, r"The model answers with shape \(4,\)"),
+        ({"model": lambda x: x / 0 * 0}, "The model answers NaN for 4 of 4 samples"),
+        ({"model": lambda x: torch.rand(len(x), 2)}, "two different answers to the same input"),
+    ],
+)
+def test_the_sentences(as_a_user, given, sentence):
+    with pytest.raises(ValueError, match=f"^.*{sentence}"):
+        attempt(**given)
+
+
+@pytest.mark.parametrize("attack", [fgsm, pgd])
+def test_nan_behind_the_first_samples_is_noticed(attack):
+    x = torch.rand(20, 2)
+    x[15] = torch.nan
+    with pytest.raises(ValueError, match="NaN for 1 of 20 samples"):
+        attack(lambda x: x, x, torch.zeros(20, dtype=torch.int64), eps=0.1)
+
+
+def test_one_step_asks_for_a_fixed_map_too():
+    with pytest.raises(ValueError, match="two different answers"):
+        fgsm(lambda x: torch.rand(len(x), 2), torch.rand(4, 3), torch.zeros(4).long(), eps=0.1)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_the_gpu_finds_as_much(norm):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here: the tests on device meta stand in for it")
+    model, x, y = curved()
+    here = accuracy(model, pgd(model, x, y, eps=0.1, norm=norm), y)
+    model, x, y = model.cuda(), x.cuda(), y.cuda()
+    there = accuracy(model, pgd(model, x, y, eps=0.1, norm=norm), y)
+    assert abs(here - there) <= 0.02
