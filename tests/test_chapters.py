@@ -62,12 +62,12 @@ def set_up(notebook: dict) -> list[str]:
     return []
 
 
-def drawings(notebook: dict) -> list[str]:
-    """A cell that only draws is folded in the book: the picture is what is read there."""
+def folds(notebook: dict) -> list[str]:
+    """Drawings and claims are folded in the book: the picture and the verdict are read there."""
     return [
-        f"cell {i} draws and does not have the tag hide-input"
+        f"cell {i} draws or claims and does not have the tag hide-input"
         for i, cell in code(notebook)
-        if source(cell).startswith(("fig = Figure(", "plots.show("))
+        if source(cell).startswith(("fig = Figure(", "plots.show(", "# NBVAL_CHECK_OUTPUT"))
         and "hide-input" not in cell["metadata"].get("tags", ())
     ]
 
@@ -298,7 +298,7 @@ each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=chapter_id)
 @each_chapter
 @pytest.mark.parametrize(
     "rule",
-    [set_up, drawings, cell_sizes, keys, verdicts, plain_markdown, alternatives, both_skips],
+    [set_up, folds, cell_sizes, keys, verdicts, plain_markdown, alternatives, both_skips],
     ids=lambda rule: rule.__name__,
 )
 def test_chapter(rule, path):
@@ -409,7 +409,8 @@ RECORD = "claims.check('a/b', data={}, verdicts={{'{}': 'holds'}})"
         (set_up, book(cell("import torch")), "does not begin with"),
         (set_up, book(cell(SETUP + "import torch")), "tag hide-input"),
         (set_up, book("no code"), "does not begin with"),
-        (drawings, book(cell('plots.show(fig, caption="x")')), "tag hide-input"),
+        (folds, book(cell('plots.show(fig, caption="x")')), "tag hide-input"),
+        (folds, book(cell(CLAIM, claim="a/b")), "tag hide-input"),
         (cell_sizes, book(cell("x = 1\n" * 16)), "16 lines"),
         (cell_sizes, book(cell("x = " + "1" * 73)), "a line of 77 characters"),
         (keys, book(cell(CLAIM, claim="a/c")), "its source says ('claim', 'a/b')"),
@@ -440,7 +441,7 @@ def test_a_rule_finds_its_breach(rule, notebook, said):
     ("rule", "notebook"),
     [
         (set_up, book(cell(SETUP + "import torch", tags=["hide-input"]))),
-        (drawings, book(cell("fig = Figure()", tags=["hide-input"]), cell("r = fall(x)"))),
+        (folds, book(cell("fig = Figure()", tags=["hide-input"]), cell("r = fall(x)"))),
         (cell_sizes, book(cell(SETUP + "x = 1\n" * 12), "a line of prose is as long " * 20)),
         (keys, book(cell(CLAIM, claim="a/b"), cell("x = 1"))),
         (plain_markdown, book("```python\n:::{note}\n```\n\n`{x}`, `f'{y}'`, $\\frac{{a}}{b}$")),
