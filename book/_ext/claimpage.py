@@ -130,7 +130,7 @@ def _in_place(record: dict, address: str) -> str:
     ]
     return (
         f'<p class="ng-in-place" id="claim-{html.escape(record["key"])}">'
-        f'<span class="ng-says">{inline(record["says"])}</span> '
+        f'<span class="ng-says"><b>Claim.</b> {inline(record["says"])}</span> '
         f"{badge(record['verdict'])} <span>Bound: {html.escape(record['effect']['bound'])}; "
         f"{html.escape('; '.join(said))}. "
         f'<a href="{address}#ledger-{_quoted(record["key"])}">In the ledger</a></span></p>'
