@@ -571,7 +571,8 @@ def test_a_claim_says_its_verdict_where_it_stands(read):
     body = "<div>" + line.format("metric/tear") + line.format("metric/other") + "</div>"
     page = Page(claimpage.in_place(body, {c["key"]: c for c in found}, "../claims.html"))
     text = " ".join(page.texts)
-    assert "Claim. It tears. holds Bound: at least 0.2; effect 0.310 (0.298 to 0.322): met;" in text
+    assert "Claim. It tears. holds Bound: at least 0.2;" in text
+    assert "effect 0.310 (0.298 to 0.322): met; control" in text
     assert "undecided, counts as not met" in text and "rival" not in text
     assert page.links == ["../claims.html#ledger-metric/tear"]
     assert "claim metric/other: as recorded" in text, "what no build measured stays as it is"
