@@ -1,5 +1,7 @@
 """Attacks: the worst point of a linear model is known, and a foreign library must find as much."""
 
+import copy
+import functools
 import importlib
 import json
 import warnings
@@ -13,6 +15,7 @@ from torch import nn
 from chapters import ROOT
 from companion import attacks, datasets
 from companion.attacks import fgsm, pgd
+from companion.isometry import isometry_penalty
 from companion.models import MLP, LeNet
 from companion.training import accuracy, fit, initialised, reference
 
@@ -31,12 +34,18 @@ def margins(model, x, y, dual):
     return (gap / length).scatter(1, y[:, None], torch.inf).amin(dim=1)
 
 
-def curved(seed=0):
-    x = torch.rand(60, 2, generator=torch.Generator().manual_seed(seed))
+@functools.cache
+def disc():
+    x = torch.rand(60, 2, generator=torch.Generator().manual_seed(0))
     y = ((x - 0.5).square().sum(dim=1) < 0.1).long()
-    model = initialised(lambda: MLP((2, 16, 16, 2)), seed)
+    model = initialised(lambda: MLP((2, 16, 16, 2)), 0)
     fit(model, x, y, epochs=200, lr=1e-2, progress=False)
     return model, x, y
+
+
+def curved():
+    """A network whose boundary is a circle; a copy, since some tests change it."""
+    return copy.deepcopy(disc())
 
 
 def lengths(delta, norm):
@@ -59,6 +68,41 @@ def test_two_classes_of_a_linear_model_fall_exactly_at_their_margin(norm, dual):
             clear = (far / eps - 1).abs() > 0.01
             assert torch.equal(fallen[clear], (far < eps)[clear])
             assert fallen.any() and not fallen.all()
+
+
+@pytest.mark.parametrize(("norm", "dual"), [("l2", 2), ("linf", 1)])
+def test_no_point_of_the_ball_has_a_higher_loss_on_a_linear_model(norm, dual):
+    model, x, y = linear(n_classes=2)
+    gap = attacks.LOSSES["logit_gap"]
+    w = model.weight.detach()
+    worst = gap(model(x), y) + 0.7 * torch.linalg.vector_norm(w[0] - w[1], ord=dual)
+    reached = gap(model(fgsm(model, x, y, eps=0.7, norm=norm)), y)
+    torch.testing.assert_close(reached, worst)
+    # A step of eps at least halves the angle to the worst point, and the loss sees its square.
+    moved = pgd(model, x, y, eps=0.7, norm=norm, step_size=0.7, loss="logit_gap")
+    torch.testing.assert_close(gap(model(moved), y), worst, rtol=1e-9, atol=1e-9)
+    # The default's steps are finer, for surfaces that bend: 40 of them leave a few degrees,
+    # and a start on the far side some more.
+    reached = gap(model(pgd(model, x, y, eps=0.7, norm=norm, loss="logit_gap")), y)
+    assert (worst - reached < 0.05 * (worst - gap(model(x), y))).all()
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_the_far_side_of_the_ball_is_the_highest_point_of_a_bowl(norm):
+    x = torch.randn(40, 5, generator=torch.Generator().manual_seed(2)).double()
+    y = torch.zeros(40, dtype=torch.int64)
+    bowl = lambda x: torch.stack([-x.square().sum(dim=1), 0 * x[:, 0]], dim=1)  # noqa: E731
+    eps = 0.4 * x.norm(dim=1).min().item()
+    radial = x / x.norm(dim=1, keepdim=True) if norm == "l2" else x.sign()
+    highest = (x + eps * radial).square().sum(dim=1)
+    assert torch.allclose(fgsm(bowl, x, y, eps=eps, norm=norm), x + eps * radial)
+    moved = pgd(bowl, x, y, eps=eps, norm=norm, loss="logit_gap", step_size=eps)
+    if norm == "l2":
+        torch.testing.assert_close(moved, x + eps * radial, rtol=0, atol=1e-6)
+    # A cube has other corners that are highest among their neighbours, where x_i is small.
+    clear = x.abs() > eps
+    torch.testing.assert_close(moved[clear], (x + eps * radial)[clear], rtol=0, atol=1e-6)
+    assert (moved.square().sum(dim=1) <= highest * (1 + 1e-9)).all()
 
 
 def test_one_step_goes_as_far_as_it_may_against_the_weights():
@@ -139,7 +183,7 @@ def test_a_point_with_another_label_is_kept_before_one_with_a_higher_loss():
     x, y = torch.full((20, 1), 0.5), torch.zeros(20, dtype=torch.int64)
     climb = lambda logits, y: logits[:, 0]  # noqa: E731
     moved = pgd(model, x, y, eps=1, norm="linf", loss=climb, steps=3, seed=1)
-    start = 0.5 + 2 * torch.rand(20, 1, generator=torch.Generator().manual_seed(1)) - 1
+    start = pgd(model, x, y, eps=1, norm="linf", loss=climb, steps=1, step_size=0, seed=1)
     assert torch.equal(moved < 0, start < 0) and (start < 0).any()
 
 
@@ -171,6 +215,35 @@ def test_the_seed_decides_and_a_generator_goes_on():
     assert torch.equal(run(dice), run(3)) and not torch.equal(run(dice), run(3))
 
 
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_the_answer_for_a_row_does_not_depend_on_the_rows_after_it(norm):
+    model, x, y = curved()
+    for dtype in (torch.float32, torch.float64):
+        starts = (
+            attacks._in_unit_ball(x[:n].to(dtype), norm, torch.Generator().manual_seed(0))
+            for n in (7, 16, 60)
+        )
+        few, some, all_ = starts
+        assert torch.equal(few, all_[:7]) and torch.equal(some, all_[:16])
+    model, x = model.double(), x.double()
+    given = {"eps": 0.1, "norm": norm, "restarts": 2, "steps": 10}
+    # Matrix products of other sizes differ in the last digit of float64.
+    torch.testing.assert_close(
+        pgd(model, x[:7], y[:7], **given), pgd(model, x, y, **given)[:7], rtol=0, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_images_are_attacked_as_their_pixels(norm):
+    model = initialised(lambda: MLP((64, 8, 3)), 0)
+    x, y = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 3
+    given = {"eps": 0.3, "norm": norm, "bounds": (0, 1)}
+    for attack in (fgsm, pgd):
+        assert torch.equal(
+            attack(model, x, y, **given).flatten(1), attack(model, x.flatten(1), y, **given)
+        )
+
+
 def test_images_and_channels_with_bounds_of_their_own():
     model = initialised(lambda: LeNet((1, 8, 8), 3), 0)
     x, y = torch.rand(6, 1, 8, 8), torch.arange(6) % 3
@@ -181,14 +254,24 @@ def test_images_and_channels_with_bounds_of_their_own():
     wide = initialised(lambda: MLP((128, 8, 3)), 0)
     moved = pgd(wide, x, y, eps=5, norm="linf", steps=3, bounds=(low, high))
     assert moved[:, 0].min() >= 0 and moved[:, 1].max() <= 0 and moved[:, 1].min() < -0.99
+    rows = (low.flatten(), high.flatten())
+    assert torch.equal(moved, pgd(wide, x, y, eps=5, norm="linf", steps=3, bounds=rows))
+    each = (low.expand_as(x), high.expand_as(x))
+    assert torch.equal(moved, pgd(wide, x, y, eps=5, norm="linf", steps=3, bounds=each))
 
 
 def test_chunks_change_nothing(monkeypatch):
     model, x, y = curved()
-    whole = pgd(model, x, y, eps=0.1, restarts=2)
+    ways = (
+        lambda: pgd(model, x, y, eps=0.1, restarts=2),
+        lambda: fgsm(model, x, y, eps=0.1),
+        # Pairs of samples from two chunks count too.
+        lambda: fgsm(model, x, y, eps=0.1, norm="l2", penalty=isometry_penalty(1, "act2")),
+    )
+    whole = [way() for way in ways]
     monkeypatch.setattr(attacks.borrow, "BUDGET", 2 * 16 * 2 * 7)
-    torch.testing.assert_close(pgd(model, x, y, eps=0.1, restarts=2), whole)
-    torch.testing.assert_close(fgsm(model, x, y, eps=0.1), fgsm(model, x, y, eps=0.1))
+    for way, expected in zip(ways, whole, strict=True):
+        torch.testing.assert_close(way(), expected)
 
 
 def test_the_model_comes_back_as_it_was():
@@ -217,6 +300,38 @@ def test_training_against_the_attack_helps():
     assert kept[1] > kept[0] + 0.1
 
 
+# --- as in the published code of the isometric penalty -------------------------------------------
+
+
+def published(model, x, y, penalty, *, step, steps, radius):
+    """Its "PGD": the gradient of the full loss at x, over and over; with one step its FGSM."""
+    z = x.clone().requires_grad_()
+    loss = nn.functional.cross_entropy(model(z), y) + penalty(model, z, y)
+    (gradient,) = torch.autograd.grad(loss, z)
+    at = x
+    for _ in range(steps):
+        at = x + (at + step * gradient.sign() - x).clamp(-radius, radius)
+        at = at.clamp(0, 1)
+    return at
+
+
+@pytest.mark.parametrize("eps", [0.01, 0.05, 0.2])
+def test_the_published_attacks_are_one_step_of_the_full_loss(trained, eps):
+    model, x, y = (trained[0], trained[1][:100], trained[2][:100])
+    penalty = isometry_penalty(1, "act2")
+    step = fgsm(model, x, y, eps=eps, bounds=(0, 1), penalty=penalty)
+    by_hand = published(model, x, y, penalty, step=eps, steps=1, radius=eps)
+    # A coordinate whose gradient is a rounding error may go either way.
+    assert ((step - by_hand).abs() < 1e-6).float().mean() > 0.999
+    frozen = fgsm(model, x, y, eps=min(10 * eps, 0.5), bounds=(0, 1), penalty=penalty)
+    by_hand = published(model, x, y, penalty, step=eps, steps=10, radius=0.5)
+    assert ((frozen - by_hand).abs() < 1e-6).float().mean() > 0.999
+    # The penalty leads astray: another step than that of the answer, and a weaker one.
+    plain = fgsm(model, x, y, eps=eps, bounds=(0, 1))
+    assert not torch.equal(step, plain)
+    assert accuracy(model, step, y) >= accuracy(model, plain, y)
+
+
 # --- against others ------------------------------------------------------------------------------
 
 
@@ -230,8 +345,8 @@ def trained():
 @pytest.mark.parametrize("eps", [0.05, 0.1, 0.5, 1.0])
 def test_foolbox_finds_as_many(trained, norm, eps):
     with warnings.catch_warnings():
-        # Its own use of what Python and numpy are about to drop.
-        warnings.simplefilter("ignore")
+        # It takes a blur from where scipy kept it in the past.
+        warnings.filterwarnings("ignore", "Please import `gaussian_filter`", DeprecationWarning)
         foolbox = importlib.import_module("foolbox")
     model, x, y = trained
     theirs = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
@@ -257,7 +372,8 @@ def test_the_prologues_attack_by_hand_is_this_one():
     for eps in (0.05, 0.2):
         one_step = x + eps * by_hand["uphill"](model, x, y)
         assert torch.equal(fgsm(model, x, y, eps=eps), one_step)
-        last = by_hand["pgd"](model, x, y, eps, torch.Generator().manual_seed(0))
+        (dice,) = attacks._generators(0, 1)
+        last = by_hand["pgd"](model, x, y, eps, dice)
         best = pgd(model, x, y, eps=eps, norm="linf", step_size=eps / 8)
         # Theirs is the last of the points of which ours is the best.
         fallen, ours = (model(z).argmax(dim=1) != y for z in (last, best))
@@ -287,17 +403,21 @@ def attempt(x=None, y=None, model=None, **given):
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"eps": -1}, "eps = -1: a budget is a length, so pass 0 or more."),
+        ({"eps": -1}, "eps = -1: a budget is a length, so pass a number, 0 or more."),
+        ({"eps": float("inf")}, "eps = inf: a budget"),
         ({"eps": float("nan")}, "eps = nan: a budget"),
         ({"norm": "l1"}, "There is no norm 'l1' here: choose 'l2' or 'linf'."),
-        ({"steps": 0}, "steps = 0: an attack needs at least one"),
-        ({"restarts": 0}, "restarts = 0: an attack needs at least one"),
+        ({"steps": 0}, "steps = 0: it counts, so pass a whole number, 1 or more."),
+        ({"steps": 2.5}, "steps = 2.5: it counts"),
+        ({"restarts": 0}, "restarts = 0: it counts"),
+        ({"step_size": -0.1}, "step_size = -0.1: a step has a length, so pass a positive number"),
         ({"loss": "hinge"}, "There is no loss 'hinge' here: choose one of cross_entropy, logit"),
         ({"loss": lambda f, y: f.sum()}, r"The loss has shape \(\) for 4 samples"),
         ({"y": torch.tensor([0, 1])}, r"x has 4 samples and y has shape \(2,\)"),
         ({"x": torch.rand(0, 3)}, r"x has 0 samples"),
         ({"y": torch.tensor([0, 1, 2, 1])}, "y holds labels from 0 to 2 and the model gives 2"),
         ({"x": torch.full((2, 3), 1.5), "bounds": (0, 1)}, "6 of 6 values of x lie outside the"),
+        ({"bounds": (0, torch.ones(4))}, r"Bounds of shape \(\) and \(4,\) do not fit x of shape"),
         ({"model": lambda x: x[:, 0]}, r"The model answers with shape \(4,\)"),
         ({"model": lambda x: x / 0 * 0}, "The model answers NaN for 4 of 4 samples"),
         ({"model": lambda x: torch.rand(len(x), 2)}, "two different answers to the same input"),
@@ -309,11 +429,37 @@ def test_the_sentences(as_a_user, given, sentence):
 
 
 @pytest.mark.parametrize("attack", [fgsm, pgd])
+def test_whole_numbers_are_refused_by_name(as_a_user, attack):
+    model, y = MLP((3, 2)), torch.zeros(4, dtype=torch.int64)
+    with pytest.raises(TypeError, match=r"x is torch.uint8: .* pass x.float\(\)"):
+        attack(model, torch.zeros(4, 3, dtype=torch.uint8), y, eps=0.1)
+    with pytest.raises(TypeError, match=r"y is torch.int32: .* pass y.long\(\)"):
+        attack(model, torch.rand(4, 3), y.int(), eps=0.1)
+
+
+@pytest.mark.parametrize("attack", [fgsm, pgd])
 def test_nan_behind_the_first_samples_is_noticed(attack):
     x = torch.rand(20, 2)
     x[15] = torch.nan
     with pytest.raises(ValueError, match="NaN for 1 of 20 samples"):
         attack(lambda x: x, x, torch.zeros(20, dtype=torch.int64), eps=0.1)
+
+
+def test_nan_met_on_the_way_is_noticed():
+    # The root is a number at x and none beyond 1: what is no answer must not pass for a success.
+    model = lambda x: torch.cat([0 * x, (1 - x).sqrt() - 5], dim=1)  # noqa: E731
+    x, y = torch.linspace(0, 0.9, 10)[:, None], torch.zeros(10, dtype=torch.int64)
+    assert pgd(model, x, y, eps=0.05, norm="linf").isfinite().all()
+    down = lambda logits, y: -logits[:, 1]  # noqa: E731
+    with pytest.raises(ValueError, match="NaN for 1 of 10 samples, at x or within eps of it"):
+        pgd(model, x, y, eps=0.15, norm="linf", loss=down, random_start=False)
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_a_gradient_of_nan_is_noticed(norm):
+    length = lambda x: torch.stack([x.norm(dim=1), (x * 0).sum(1).sqrt()], dim=1)  # noqa: E731
+    with pytest.raises(ValueError, match="The loss or its gradient is NaN for 3 of 3 samples"):
+        fgsm(length, torch.rand(3, 2), torch.zeros(3, dtype=torch.int64), eps=0.1, norm=norm)
 
 
 def test_one_step_asks_for_a_fixed_map_too():
