@@ -158,7 +158,7 @@ def executed(cache: JupyterCacheAbstract, path: str) -> dict | None:
 
 
 def show(app: Sphinx, doctree: nodes.document, doc: str) -> None:
-    """Put the ledger's tables where the page asks for them."""
+    """Put the ledger's tables and the chapters' living figures where the page asks for them."""
     for node in list(doctree.findall(LateNode)):
         if node["page"] == "living-figure":
             text = living_figure(app, node["chapter"], doc)

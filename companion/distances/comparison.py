@@ -77,7 +77,8 @@ def correlation(
     NaN where r does not exist: fewer than two pairs, a set of distances that is constant (its
     spread below 8 eps of its mean), a chosen distance that is not finite. Pearson's is
     differentiable. The mask is a weight: on no device is a value looked at to choose pairs. Sums
-    in float64. O(n m) time; on the CPU Pearson's takes a few rows at a time and hardly any memory.
+    in float64. O(n m) time; on the CPU Pearson's takes a few rows at a time, without gradients in
+    hardly any memory.
 
     Raises ValueError for matrices or a mask of different size and for an unknown kind, TypeError
     for a mask that is not boolean. Source: Mantel (1967); Kriegeskorte, Mur, Bandettini (2008).
