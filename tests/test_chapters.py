@@ -223,11 +223,16 @@ def recorded(notebook: dict) -> dict[str, tuple[str | None, dict[str, str]]]:
 
 
 def verdicts(notebook: dict) -> list[str]:
-    """A claim without a recorded verdict is never compared, and a slip of the pen removes one."""
+    """A claim without a recorded verdict is never compared, and a slip of the pen removes one.
+
+    "mnist hour" may stand beside "mnist": what the kept result says, where it says another thing.
+    """
     return [
         f"claim {key} records {sorted(said)}, not {sorted(needed)}"
         for key, (data, said) in recorded(notebook).items()
-        if set(said) != (needed := {data} if data else {"digits", "mnist"})
+        if {name.removesuffix(" hour") for name in said}
+        != (needed := {data} if data else {"digits", "mnist"})
+        or not needed <= set(said)
     ]
 
 
@@ -550,7 +555,9 @@ def test_kept_results_say_what_the_chapter_records(path):
     values = json.loads(kept.read_text(encoding="utf-8"))["values"]
     for data, claims in values.items():
         for key, found in claims.items():
-            assert said[f"{path.stem}/{key}"][1][data] == found["verdict"], (data, key)
+            verdicts = said[f"{path.stem}/{key}"][1]
+            # Where more images or seeds change a verdict, the chapter records both.
+            assert verdicts.get(f"{data} hour", verdicts[data]) == found["verdict"], (data, key)
     there = {f"{path.stem}/{key}" for claims in values.values() for key in claims}
     assert there == set(said)
 
