@@ -2,10 +2,18 @@
 
 A check takes the reader's function, tries it on small data whose geometry is known, and returns an
 `Answer` that shows itself as one sentence when it stands last in a cell. One module for each
-chapter: `book/prologue`, `book/distances/metric_structure`.
+chapter: `book/prologue`, `book/distances/metric_structure`,
+`book/distances/isometric_regularization`.
 """
 
 from companion.exercises.answers import Answer
+from companion.exercises.isometric_regularization import (
+    flattering_attack,
+    isometry_penalty_by_hand,
+    off_the_data,
+    representation_margin,
+    scale_gauge,
+)
 from companion.exercises.metric_structure import (
     blind_rulers,
     intrinsic_dimension,
@@ -26,11 +34,16 @@ __all__ = [
     "blind_rulers",
     "classifier_margin",
     "cube_step",
+    "flattering_attack",
     "intrinsic_dimension",
+    "isometry_penalty_by_hand",
     "linear_margin",
     "linearised_step",
     "median_line",
+    "off_the_data",
     "pairwise_distances",
+    "representation_margin",
     "rigid_copy",
+    "scale_gauge",
     "within_class_correlation",
 ]
