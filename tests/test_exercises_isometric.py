@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from companion import distances, exercises, isometry
-from companion.exercises import isometric_regularization as checks
+from companion.exercises.isometric_regularization import attack as attack_checks
+from companion.exercises.isometric_regularization import margins as margin_checks
+from companion.exercises.isometric_regularization import penalty as penalty_checks
 
 
 def is_right(answer):
@@ -97,7 +99,7 @@ def test_right_penalties(solution):
 
 
 def test_the_twins_agree():
-    x, z, y = checks._classes()
+    x, z, y = penalty_checks._classes()
     torch.testing.assert_close(by_pairs(x, z, y), isometry.isometry_loss(x, z, y))
 
 
@@ -376,8 +378,8 @@ def test_right_margins(solution):
 
 def test_the_walls_differ():
     # Otherwise the mistakes could not be told from the right answer.
-    f, W, J = checks._four_classes()
-    inside, outside = (wall.argmin(1) for wall in checks._walls(f, W, J))
+    f, W, J = margin_checks._four_classes()
+    inside, outside = (wall.argmin(1) for wall in margin_checks._walls(f, W, J))
     second = gaps(f).argmin(1)
     for one, other in itertools.combinations((inside, outside, second), 2):
         assert int((one != other).sum()) >= 3
@@ -542,7 +544,7 @@ def test_right_maps(solution):
 
 
 def test_the_data_are_flat_and_off_the_origin():
-    x, normal = checks._flat_data()
+    x, normal = attack_checks._flat_data()
     height = x @ normal
     torch.testing.assert_close(height, height[:1].expand(len(x)))
     assert float(height[0]) > 1
@@ -652,7 +654,7 @@ def test_right_shares(solution):
 
 
 def test_some_published_steps_lead_downhill():
-    g_ce, g_pen, beta = checks._gradients()
+    g_ce, g_pen, beta = attack_checks._gradients()
     assert 0 < int((share(g_ce, g_pen, beta) < 0).sum()) < len(g_ce)
 
 
@@ -715,16 +717,16 @@ def test_wrong_shares_get_their_sentence(solution, sentence):
 
 
 def tables():
-    x, z, y = checks._classes()
-    f, W, J = checks._four_classes()
-    gradients = checks._gradients()
+    x, z, y = penalty_checks._classes()
+    f, W, J = margin_checks._four_classes()
+    gradients = attack_checks._gradients()
     m, r = margins(f, W, J)
     return {
-        "penalty": checks._penalty_mistakes(x, z, y) | {"Right": [penalty(x, z, y)]},
-        "unit": checks._unit_mistakes(x, z, y) | {"Right": [inverse_ratio(x, z, y)]},
-        "representation": checks._inner_mistakes(f, W) | {"Right": [m]},
-        "input": checks._outer_mistakes(f, W, J) | {"Right": [r]},
-        "attack": checks._attack_mistakes(*gradients) | {"Right": [share(*gradients)]},
+        "penalty": penalty_checks._penalty_mistakes(x, z, y) | {"Right": [penalty(x, z, y)]},
+        "unit": penalty_checks._unit_mistakes(x, z, y) | {"Right": [inverse_ratio(x, z, y)]},
+        "representation": margin_checks._inner_mistakes(f, W) | {"Right": [m]},
+        "input": margin_checks._outer_mistakes(f, W, J) | {"Right": [r]},
+        "attack": attack_checks._attack_mistakes(*gradients) | {"Right": [share(*gradients)]},
     }
 
 

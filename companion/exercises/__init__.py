@@ -1,9 +1,9 @@
 """Checks of the exercises: each says what is geometrically wrong, and never the answer.
 
 A check takes the reader's function, tries it on small data whose geometry is known, and returns an
-`Answer` that shows itself as one sentence when it stands last in a cell. One module for each
-chapter: `book/prologue`, `book/distances/metric_structure`,
-`book/distances/isometric_regularization`.
+`Answer` that shows itself as one sentence when it stands last in a cell. One module or package for
+each chapter: `book/prologue`, `book/distances/metric_structure`,
+`book/distances/isometric_regularization`; beside them `answers` and `walls`, which they share.
 """
 
 from companion.exercises.answers import Answer

@@ -6,11 +6,16 @@ Shared by the checks of all chapters; first used in `book/prologue`.
 __all__ = [
     "NOT_YET",
     "Answer",
+    "Mistakes",
     "Stopped",
     "answering",
     "attempted",
+    "close",
+    "finite",
     "not_right",
     "number",
+    "recognised",
+    "several",
     "shaped",
 ]
 
@@ -35,6 +40,9 @@ class Answer:
 
 
 NOT_YET = Answer(None, "not attempted yet")
+
+# What likely mistakes would give, under the sentence each of them gets.
+Mistakes = dict[str, list[Tensor]]
 
 
 class Stopped(Exception):
@@ -143,3 +151,51 @@ def shaped(found: object, shape: tuple[int, ...], *, kind: str, meaning: str) ->
     if tuple(found.shape) != shape:
         raise Stopped(not_right(meaning.format(shape=tuple(found.shape))))
     return found.detach().double()
+
+
+def finite(given: Tensor, sentence: str) -> Tensor:
+    """The same tensor; `sentence` is the answer where an entry of it is NaN or infinite.
+
+    >>> finite(torch.ones(2), "")
+    tensor([1., 1.])
+    """
+    if not torch.isfinite(given).all():
+        raise Stopped(not_right(sentence))
+    return given
+
+
+def several(found: object, count: int, *, asked: str) -> tuple | list:
+    """The `count` parts of what a reader returned; `asked` is the answer to anything else.
+
+    >>> several((1, 2), 2, asked="Two numbers are asked for.")
+    (1, 2)
+    """
+    if not isinstance(found, (tuple, list)) or len(found) != count:
+        raise Stopped(not_right(asked))
+    return found
+
+
+def close(given: Tensor, right: Tensor) -> bool:
+    """Whether two tensors agree within 0.1 % of the largest entry of the second.
+
+    >>> close(torch.tensor([1000.5, 0.5]), torch.tensor([1000.0, 0.0]))
+    True
+    """
+    # Relative to the largest entry, so that an entry near 0 needs no digits of its own.
+    return bool((given - right).abs().amax() <= 1e-3 * right.abs().amax())
+
+
+def recognised(given: Tensor, table: Mistakes) -> str | None:
+    """The sentence of the first mistake that would give the same, None where none would.
+
+    >>> recognised(torch.tensor(2.0), {"You took it twice.": [torch.tensor(2.0)]})
+    'You took it twice.'
+    """
+    return next(
+        (
+            sentence
+            for sentence, mistakes in table.items()
+            if any(close(given, mistake) for mistake in mistakes)
+        ),
+        None,
+    )

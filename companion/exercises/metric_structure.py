@@ -21,7 +21,15 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from companion import distances
-from companion.exercises.answers import Answer, answering, attempted, not_right, number, shaped
+from companion.exercises.answers import (
+    Answer,
+    answering,
+    attempted,
+    not_right,
+    number,
+    several,
+    shaped,
+)
 
 
 @answering
@@ -152,9 +160,11 @@ def blind_rulers(solution: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | N
     First: every distance is kept, so this is an isometry; a length must change and r must not.
     """
     x, y = _three_classes()
-    given = attempted(solution)(x.clone(), y.clone())
-    if not isinstance(given, (tuple, list)) or len(given) != 2:
-        return not_right("Two sets of points are asked for: return both, the first one first.")
+    given = several(
+        attempted(solution)(x.clone(), y.clone()),
+        2,
+        asked="Two sets of points are asked for: return both, the first one first.",
+    )
     first, second = (_points(part, len(x)) for part in given)
     wrong = _first_deception(x, first) or _second_deception(x, y, second)
     return not_right(wrong) if wrong else Answer(

@@ -20,13 +20,14 @@ from torch import Tensor
 
 from companion.exercises.answers import (
     Answer,
-    Stopped,
     answering,
     attempted,
+    finite,
     not_right,
     number,
     shaped,
 )
+from companion.exercises.walls import gaps, normals
 
 SCORE = "You measured the score; doubling w and b moves no wall, but doubled your distance."
 UNIT = (
@@ -82,11 +83,12 @@ def classifier_margin(solution: Callable[[Tensor, Tensor, Tensor], Tensor] | Non
     """
     x, weights, b = _three_classes()
     given = _lengths(attempted(solution)(x.clone(), weights.clone(), b.clone()), len(x))
-    if _same(given, _class_walls(x, weights, b).amin(1)):
+    scores = x @ weights.T + b
+    if _same(given, _class_walls(scores, weights).amin(1)):
         return Answer(True, "Right: the nearest of the walls, wherever its score stands.")
     if (given < 0).any():
         return not_right(NEGATIVE)
-    for mistake, sentence in _margin_mistakes(x, weights, b):
+    for mistake, sentence in _margin_mistakes(scores, weights):
         if _same(given, mistake):
             return not_right(sentence)
     return not_right(
@@ -203,11 +205,10 @@ def _lengths(found: object, n: int) -> Float[Tensor, " n"]:
         meaning=f"There are {n} points and one distance for each; your answer has shape "
         "{shape}.",
     )
-    if not torch.isfinite(given).all():
-        raise Stopped(not_right(
-            "A distance came out as NaN or infinite: between a class and itself there is no wall."
-        ))
-    return given
+    return finite(
+        given,
+        "A distance came out as NaN or infinite: between a class and itself there is no wall.",
+    )
 
 
 def _three_classes() -> tuple[
@@ -221,39 +222,35 @@ def _three_classes() -> tuple[
     return x, weights, torch.tensor([1.0, 0.5, -2.0], dtype=torch.float64)
 
 
-def _gaps(x: Tensor, weights: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Own score minus each score (n, C), infinite for the own class; and the own class (n,)."""
-    scores = x @ weights.T + b
-    own = scores.argmax(1)
-    gap = scores.amax(1, keepdim=True) - scores
-    return gap.scatter(1, own[:, None], torch.inf), own
+def _class_walls(
+    scores: Float[Tensor, "n C"], weights: Float[Tensor, "C D"]
+) -> Float[Tensor, "n C"]:
+    gap, own = gaps(scores)
+    return gap / normals(own, weights).norm(dim=2)
 
 
-def _class_walls(x: Tensor, weights: Tensor, b: Tensor) -> Float[Tensor, "n C"]:
-    gap, own = _gaps(x, weights, b)
-    return gap / (weights[own][:, None] - weights).norm(dim=2)
-
-
-def _margin_mistakes(x: Tensor, weights: Tensor, b: Tensor) -> list[tuple[Tensor, str]]:
-    gap, own = _gaps(x, weights, b)
-    walls = _class_walls(x, weights, b)
+def _margin_mistakes(
+    scores: Float[Tensor, "n C"], weights: Float[Tensor, "C D"]
+) -> list[tuple[Tensor, str]]:
+    gap, own = gaps(scores)
+    walls = _class_walls(scores, weights)
     second = gap.argmin(1, keepdim=True)
     lengths = weights.norm(dim=1)
     runner_up = (
         "The second highest score need not belong to the nearest wall: a wall with a steep score "
         "may be closer."
     )
-    squared = gap / (weights[own][:, None] - weights).square().sum(2)
+    squared = gap / normals(own, weights).square().sum(2)
     return [
         (walls.gather(1, second)[:, 0], runner_up),
         (gap.amin(1), SCORE),
         (gap.amin(1) / lengths[own], EQUAL),
         ((gap / lengths).amin(1), EQUAL),
         (gap.gather(1, second)[:, 0] / lengths[second[:, 0]], EQUAL),
-        ((x @ weights.T + b).amax(1).abs() / lengths[own], EQUAL),
+        (scores.amax(1).abs() / lengths[own], EQUAL),
         (squared.amin(1), UNIT),
         (squared.gather(1, second)[:, 0], UNIT),
-        (torch.zeros_like(own, dtype=x.dtype), "Between a class and itself there is no wall."),
+        (torch.zeros_like(walls[:, 0]), "Between a class and itself there is no wall."),
     ]
 
 

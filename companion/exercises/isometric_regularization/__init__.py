@@ -1,0 +1,22 @@
+"""Checks of the exercises of `book/distances/isometric_regularization`.
+
+Each tries the reader's function on small data whose geometry is known, says what is geometrically
+wrong, and never the answer. `penalty` asks for the penalty and for the unit of a representation,
+`margins` for the distance to the nearest wall in two spaces, `attack` for steps that leave the
+data and for a step that climbs the penalty instead of the cross-entropy.
+"""
+
+from companion.exercises.isometric_regularization.attack import flattering_attack, off_the_data
+from companion.exercises.isometric_regularization.margins import representation_margin
+from companion.exercises.isometric_regularization.penalty import (
+    isometry_penalty_by_hand,
+    scale_gauge,
+)
+
+__all__ = [
+    "flattering_attack",
+    "isometry_penalty_by_hand",
+    "off_the_data",
+    "representation_margin",
+    "scale_gauge",
+]
