@@ -5,7 +5,6 @@ Explained where the first one stands, in `book/distances/metric_structure`.
 
 __all__ = ["FrameState", "Frames"]
 
-import base64
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +12,9 @@ from itertools import product
 
 import numpy as np
 
+from companion.widgets.axes import Packer, axes_of
 from companion.widgets.frame import Frame
-from companion.widgets.page import page, png, seen, words
-from companion.widgets.plane import INK
-
-SIX = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-PAIRS = np.array([a + b for a in SIX for b in SIX])
-LINES = ("-", (0, (3, 2)), (0, (1, 2)), (0, (4, 1, 1, 1)))
+from companion.widgets.page import page, png, words
 
 
 @dataclass(frozen=True)
@@ -74,15 +69,22 @@ class Frames:
         diagonal: bool = False,
     ):
         words(caption=caption, alt=alt, xlabel=xlabel, ylabel=ylabel)
-        self.caption, self.alt, self.diagonal = caption, alt, diagonal
-        self.axes = (xlabel, ylabel)
+        self.caption, self.alt = caption, alt
         self.switch = None if switch is None else (switch[0], tuple(switch[1]))
         self.sliders = _sliders(sliders, self.switch)
         self.frames = {key: _ask(frames, key) for key in self._keys()}
         _alike(self.frames)
         first = next(iter(self.frames))
         self.start = self._key(first if start is None else start)
-        self.window = (*self._range(0, xlim, "xlim"), *self._range(1, ylim, "ylim"))
+        self.axes = axes_of(
+            list(self.frames.values()),
+            xlabel=xlabel,
+            ylabel=ylabel,
+            xlim=xlim,
+            ylim=ylim,
+            diagonal=diagonal,
+        )
+        self.window = self.axes.window
 
     def at(self, *values: object) -> FrameState:
         """What the page shows for these values: the option of the switch, then each slider's."""
@@ -101,51 +103,24 @@ class Frames:
         frame = self.frames[self.start]
         with matplotlib.rc_context(matplotlib.rcParamsDefault):
             figure = Figure(figsize=(4.8, 4.4), layout="constrained")
-            axes = figure.add_subplot()
-            if frame.kind == "images":
-                axes.imshow(np.concatenate(list(frame.parts), 1), cmap="gray", vmin=0, vmax=255)
-                axes.set_axis_off()
-            else:
-                self._draw(axes, frame)
-                if len(frame.groups) > 1:
-                    figure.legend(loc="outside upper left", ncols=2, frameon=False)
-            axes.set_title(frame.text, fontsize=11)
+            self.axes.draw(figure.add_subplot(), frame)
+            if len(frame.groups) > 1:
+                figure.legend(loc="outside upper left", ncols=2, frameon=False)
             return png(figure)
 
-    def _draw(self, axes, frame: Frame) -> None:
-        if self.diagonal:
-            axes.axline((0, 0), slope=1, color="gray", ls=":")
-        for k, (name, (x, y)) in enumerate(zip(frame.groups, frame.parts, strict=True)):
-            if frame.kind == "points":
-                face = "none" if k % 2 else INK[k]
-                axes.scatter(x, y, 12, marker="o^sD"[k], fc=face, ec=INK[k], label=name, alpha=0.6)
-            else:
-                axes.plot(x, y, color=INK[k], ls=LINES[k], lw=2, label=name)
-        axes.set(xlim=self.window[:2], ylim=self.window[2:])
-        axes.set(xlabel=self.axes[0], ylabel=self.axes[1])
-
     def _repr_html_(self) -> str:
-        kind = next(iter(self.frames.values())).kind
-        packer = _Packer(self.window)
+        packer = Packer()
         entries: dict[tuple, int] = {}
         shown: list[dict[str, object]] = []
         for key, frame in self.frames.items():
             entries[key] = len(shown)
-            shown.append({"text": frame.text, "parts": packer.parts(frame)})
+            shown.append({"text": frame.text, "parts": packer.parts(frame, self.window)})
         options = self._options()
         start = self._key(self.start)
         option = options[0] if self.switch is None else start[0]
         values = start if self.switch is None else start[1:]
-        first = next(iter(self.frames.values()))
         data = {
-            "kind": "lines" if kind == "steps" else kind,
-            "filled": kind == "steps",
-            "shape": list(first.parts.shape) if kind == "images" else None,
-            "groups": first.groups,
-            "window": self.window,
-            "diagonal": self.diagonal,
-            "xlabel": self.axes[0],
-            "ylabel": self.axes[1],
+            **self.axes.data(),
             "switch": self.switch and {"name": self.switch[0], "options": self.switch[1]},
             "sliders": [
                 {"name": name, "labels": [[str(v) for v in lists[o]] for o in options]}
@@ -187,53 +162,6 @@ class Frames:
                 f"{next(iter(self.frames))}."
             )
         return key
-
-    def _range(self, axis: int, asked: Sequence[float | int] | None, name: str) -> tuple:
-        every = list(self.frames.values())
-        if every[0].kind == "images":
-            return (0.0, 1.0)
-        values = np.concatenate([part[axis] for frame in every for part in frame.parts])
-        if not len(values):
-            raise ValueError("No frame holds a point: pass at least one with something to draw.")
-        low, high = float(values.min()), float(values.max())
-        room = 0.04 * (high - low) or 0.5
-        floor = 0.0 if low >= 0 and low < 0.3 * high else low - room
-        low_end, high_end = seen((floor, high + room) if asked is None else asked, name)
-        outside = int(((values < low_end) | (values > high_end)).sum())
-        if outside:
-            raise ValueError(
-                f"{outside} of {len(values)} values lie outside {name} = ({low_end}, {high_end}), "
-                f"but every point is drawn: they reach from {low:.4g} to {high:.4g}, so widen it."
-            )
-        return (low_end, high_end)
-
-
-class _Packer:
-    """Arrays as the page gets them, each different one once."""
-
-    def __init__(self, window: Sequence[float]):
-        self.window = window
-        self.arrays: list[str] = []
-        self.places: dict[str, int] = {}
-
-    def parts(self, frame: Frame) -> list:
-        if frame.kind == "images":
-            return [self._place(base64.b64encode(frame.parts.tobytes()).decode())]
-        ends = (self.window[:2], self.window[2:])
-        return [
-            [self._place(self._pack(values, *end)) for values, end in zip(part, ends, strict=True)]
-            for part in frame.parts
-        ]
-
-    def _pack(self, values: np.ndarray, low: float, high: float) -> str:
-        codes = np.rint((values - low) / (high - low) * 4095).astype(int)
-        return "".join(PAIRS[codes])
-
-    def _place(self, text: str) -> int:
-        if text not in self.places:
-            self.places[text] = len(self.arrays)
-            self.arrays.append(text)
-        return self.places[text]
 
 
 def _nested(entries: dict[tuple, int], before: tuple, lists: list[tuple]) -> list | int:
