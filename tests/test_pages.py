@@ -21,6 +21,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ElementHandle, Page, sync_playwright
 
 from chapters import ROOT
+from companion.widgets import Frame, Frames, scatter
 
 HTML = ROOT / "_build" / "html"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -347,6 +348,7 @@ def living(visit: Visit, moves: dict[str, Move]) -> list[str]:
         controls = figure.query_selector_all("input[type=range]:enabled, .ng-handle")
         if not controls:
             found.append("a living figure has nothing to move")
+        seconds = {second(figure)}
         for control in controls:
             name = control.get_attribute("aria-label")
             for how, move in moves.items():
@@ -355,17 +357,45 @@ def living(visit: Visit, moves: dict[str, Move]) -> list[str]:
                 for way in (1, -1):
                     move(visit.page, control, way)
                     states.add(figure.evaluate("figure => JSON.stringify({...figure.dataset})"))
+                    seconds.add(second(figure))
                 if len(states) == 1:
                     found.append(f"a living figure does not react to {how}: {name}")
+        if len(figure.query_selector_all(".ng-view")) == 2 and len(seconds) == 1:
+            found.append(f"the second panel of a living figure does not move: {seconds.pop()}")
+    return found
+
+
+def second(figure: ElementHandle) -> str:
+    """What a living figure says of its second panel, "{}" if nothing."""
+    state = figure.evaluate("figure => ({...figure.dataset})")
+    told = [name for name in state if re.fullmatch("(text|count|mean[XY])2", name)]
+    return str({name: state[name] for name in sorted(told)})
+
+
+def panels(visit: Visit, *, beside: bool) -> list[str]:
+    """The two panels of a living figure stand level and side by side, or one below the other."""
+    how = "side by side" if beside else "one below the other"
+    found = []
+    for figure in visit.page.query_selector_all(".ng-living[data-ready]"):
+        boxes = [view.bounding_box() for view in figure.query_selector_all(".ng-view")]
+        if len(boxes) == 2:
+            one, other = boxes
+            along, across = ("x", "y") if beside else ("y", "x")
+            length = {"x": "width", "y": "height"}
+            apart = one[along] + one[length[along]] <= other[along]
+            ends = [box[across] + box[length[across]] for box in boxes]
+            if not apart or abs(ends[0] - ends[1]) > 1:
+                found.append(f"the panels of a living figure do not stand {how}: {boxes}")
     return found
 
 
 def at_a_desk(visit: Visit) -> list[str]:
-    return living(visit, {"the keyboard": by_key, "the mouse": by_mouse})
+    moved = living(visit, {"the keyboard": by_key, "the mouse": by_mouse})
+    return moved + panels(visit, beside=True)
 
 
 def on_a_phone(visit: Visit) -> list[str]:
-    return living(visit, {"touch": by_touch})
+    return living(visit, {"touch": by_touch}) + panels(visit, beside=False)
 
 
 ON_ARRIVAL = (strays, messages, formulas, pictures, remains, outputs)
@@ -508,6 +538,13 @@ HANDLE = (
     '<div class="ng-living" data-ready><div class="ng-handle" tabindex="0" aria-label="point" '
     'role="slider" aria-valuenow="0" style="width: 44px; height: 44px"></div></div>'
 )
+# Two panels that overlap in part, of which the second says nothing.
+PAIR = (
+    '<div class="ng-living" data-ready data-value="5"><input type="range" aria-label="both" '
+    'oninput="this.parentNode.dataset.value = this.value">'
+    '<div class="ng-view" style="width: 99px; height: 99px"></div>'
+    '<div class="ng-view" style="width: 99px; height: 99px; margin: -9px 0 0 9px"></div></div>'
+)
 
 
 def opened_page(browser: Browser, tmp_path: Path, more: str, **how):
@@ -523,6 +560,31 @@ def test_a_whole_page_passes(browser, tmp_path):
         assert weight(visit, Path("/")) == (tmp_path / "page.html").stat().st_size
         assert 0 < first_picture(visit) < 60_000
     with opened_page(browser, tmp_path, "", size=PHONE, theme="dark", touch=True) as visit:
+        held(visit, *ON_ARRIVAL, sideways, barriers, on_a_phone)
+
+
+def two_panels(beta: float) -> tuple[Frame, Frame]:
+    groups = {"A": [True, False, True], "B": [False, True, False]}
+    image = scatter([0, 1, beta], [beta, 1, 0], groups=groups, text=f"image at {beta}")
+    return image, scatter([0, 1, 2], [0, beta, 2], groups=groups, text=f"distances at {beta}")
+
+
+@needs_chromium
+def test_a_page_with_two_panels_passes(browser, tmp_path):
+    figure = Frames(
+        two_panels,
+        sliders={"β": [0, 0.5, 1]},
+        xlabel=("first direction", "distance in the input"),
+        ylabel=("second direction", "distance in the representation"),
+        equal=(True, False),
+        diagonal=(False, True),
+        caption="A caption.",
+        alt="Two scatters.",
+    )
+    with opened_page(browser, tmp_path, figure._repr_html_()) as visit:
+        held(visit, *ON_ARRIVAL, barriers, at_a_desk)
+    dark = {"size": PHONE, "theme": "dark", "touch": True}
+    with opened_page(browser, tmp_path, figure._repr_html_(), **dark) as visit:
         held(visit, *ON_ARRIVAL, sideways, barriers, on_a_phone)
 
 
@@ -577,10 +639,14 @@ BROKEN = {
         (DEAD, "does not react to the keyboard: amount"),
         (DEAD, "does not react to the mouse: amount"),
         (HANDLE, "does not react to the mouse: point"),
+        (PAIR, "the second panel of a living figure does not move: {}"),
+        (PAIR, "do not stand side by side"),
     ],
     on_a_phone: [
         (DEAD, "does not react to touch: amount"),
         (HANDLE, "does not react to touch: point"),
+        (PAIR, "the second panel of a living figure does not move: {}"),
+        (PAIR, "do not stand one below the other"),
     ],
 }
 

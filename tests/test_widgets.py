@@ -77,6 +77,25 @@ def frames(**more):
     return Frames(pairs, **given)
 
 
+CIRCLE = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+
+
+def beside(beta):
+    """A circle of radius 1 + beta, and a line y = 2x for beta = 1."""
+    groups = {"A": ~SAME, "B": SAME}
+    x, y = (1 + beta) * np.cos(CIRCLE), (1 + beta) * np.sin(CIRCLE)
+    along = np.linspace(0, 4, 12)
+    return (
+        scatter(x, y, groups=groups, text=f"radius {1 + beta}"),
+        scatter(along, 2 * along**beta, groups=groups, text=f"power {beta}"),
+    )
+
+
+def twins(**more):
+    given = {"sliders": {"beta": [1, 0, 0.5]}, "xlim": (None, (0, 4)), "ylim": (None, (0, 8))}
+    return Frames(beside, **{**given, **SAID, **more})
+
+
 # ---- Plane: closed forms ---------------------------------------------------------------------
 
 
@@ -200,7 +219,7 @@ def data_of(figure):
     return json.loads(found), found
 
 
-@pytest.mark.parametrize("make", [plane, frames])
+@pytest.mark.parametrize("make", [plane, frames, twins])
 def test_the_page_is_valid_small_and_always_the_same(make):
     text = make()._repr_html_()
     assert text == make()._repr_html_()
@@ -298,6 +317,92 @@ def test_pictures_travel_as_bytes():
     assert figure.at(1).count == 0
 
 
+def test_two_panels_say_what_they_show():
+    one, other = twins().at(0.5)
+    assert (one.text, one.count) == ("radius 1.5", 12)
+    assert (one.mean_x, one.mean_y) == pytest.approx((0, 0), abs=1e-12)
+    assert (other.text, other.count, other.mean_x) == ("power 0.5", 12, pytest.approx(2))
+    assert other.mean_y == pytest.approx(2 * np.sqrt(np.linspace(0, 4, 12)).mean())
+
+
+def test_two_panels_travel_together():
+    figure = twins()
+    data, _ = data_of(figure)
+    sides = [data, data["second"]]
+    assert [tuple(side["window"]) for side in sides] == list(figure.window)
+    for place, beta in zip(data["lookup"][0], (1, 0, 0.5), strict=True):
+        frame = data["frames"][place]
+        for shown, wanted, side in zip((frame, frame["second"]), beside(beta), sides, strict=True):
+            assert shown["text"] == wanted.text
+            for part, given_part in zip(shown["parts"], wanted.parts, strict=True):
+                for array, values, low in zip(part, given_part, (0, 2), strict=True):
+                    end = side["window"][low : low + 2]
+                    off = np.abs(decoded(data["arrays"][array], *end) - values).max()
+                    assert off <= (end[1] - end[0]) / 8190 * 1.001
+    # The line y = 2x has the same place in both of its ranges: its arrays travel once.
+    assert all(x == y for x, y in data["frames"][data["lookup"][0][0]]["second"]["parts"])
+
+
+def test_what_is_said_once_holds_for_both_panels():
+    data, _ = data_of(twins(xlabel="both", ylabel=("one", "other"), diagonal=(False, True)))
+    second = data["second"]
+    assert (data["xlabel"], second["xlabel"]) == ("both", "both")
+    assert (data["ylabel"], second["ylabel"]) == ("one", "other")
+    assert (data["diagonal"], second["diagonal"]) == (False, True)
+    assert twins(xlim=(-3, 5)).window[1][:2] == twins(xlim=(-3, 5)).window[0][:2] == (-3, 5)
+    assert "second" not in data_of(frames())[0]
+
+
+@pytest.mark.parametrize("x", [(0, 1), (0, 100)])
+def test_equal_widens_the_shorter_range_to_both_sides(x):
+    plain, figure = (
+        Frames(
+            lambda k: curves({"a": (x, (0, 10))}), sliders={"k": [0]}, equal=equal, **SAID
+        ).window
+        for equal in (False, True)
+    )
+    across, up = (figure[k + 1] - figure[k] for k in (0, 2))
+    assert across / up == pytest.approx(378 / 328)  # the box that static/frames.js draws into
+    shorter, longer = (0, 2) if x == (0, 1) else (2, 0)
+    assert figure[longer : longer + 2] == plain[longer : longer + 2]
+    middle = sum(plain[shorter : shorter + 2])
+    assert sum(figure[shorter : shorter + 2]) == pytest.approx(middle)
+
+
+def inked(picture):
+    """Height and width in pixels of what is drawn in colour, or at all on a transparent ground."""
+    values = np.asarray(picture).astype(int)
+    ink = values[..., 3] > 0 if values.shape[2] == 4 else np.ptp(values, axis=2) > 60
+    rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
+    return np.ptp(rows), np.ptp(columns)
+
+
+def test_the_still_has_both_panels_and_a_circle_is_round():
+    def rings(k):
+        ring = scatter(3 * np.cos(CIRCLE), 3 * np.sin(CIRCLE))
+        return ring, scatter(np.cos(CIRCLE), np.sin(CIRCLE))
+
+    figure = Frames(rings, sliders={"k": [0]}, equal=(True, False), ylim=(None, (-9, 9)), **SAID)
+    still = Image.open(io.BytesIO(figure.still())).convert("RGB")
+    middle = still.width // 2
+    left = inked(still.crop((0, 0, middle, still.height)))
+    right = inked(still.crop((middle, 0, still.width, still.height)))
+    assert left[0] == pytest.approx(left[1], abs=3) and left[0] > 100  # in pixels
+    assert 10 < right[0] < right[1] / 3  # y of the second reaches over a ninth of its range
+
+
+def test_two_panels_stay_below_300_kb_together():
+    draw = np.random.default_rng(0).random
+
+    def one(k):
+        return scatter(draw(1_000), draw(1_000))
+
+    given = {"sliders": {"k": range(40)}, **SAID}
+    assert len(Frames(one, **given)._repr_html_().encode()) < LIMIT
+    with pytest.raises(ValueError, match="has 4.. kB, of which 3.. kB are data, but"):
+        Frames(lambda k: (one(k), one(k)), **given)._repr_html_()
+
+
 def test_the_text_form_is_the_caption():
     assert (repr(plane()), repr(frames())) == ("A caption.", "A caption.")
 
@@ -382,6 +487,57 @@ def lines(n):
             lambda: Frames({(1,): lines(0)}, sliders={"n": [1]}, **SAID),
             ValueError,
             "No frame holds a point",
+        ),
+        (
+            lambda: Frames(lambda n: (lines(1), n), sliders={"n": [1]}, **SAID),
+            TypeError,
+            r"The frame for \(1,\) of the second panel is a int, but",
+        ),
+        (
+            lambda: Frames(lambda n: (lines(1),) * 3, sliders={"n": [1]}, **SAID),
+            ValueError,
+            r"There are 3 frames for \(1,\), but a figure has one panel or two",
+        ),
+        (
+            lambda: Frames(
+                {(1,): lines(1), (2,): (lines(1), lines(1))}, sliders={"n": [1, 2]}, **SAID
+            ),
+            ValueError,
+            r"Frame \(1,\) and frame \(2,\) have 1 and 2 panels, but all frames show the",
+        ),
+        (
+            lambda: Frames(lambda n: (lines(1), lines(n)), sliders={"n": [1, 2]}, **SAID),
+            ValueError,
+            r"Frame \(1,\) of the second panel has 1 points and frame \(2,\) 2, but frames",
+        ),
+        (
+            lambda: Frames(
+                lambda n: (curves({str(n): ([0], [0])}), lines(1)), sliders={"n": [1, 2]}, **SAID
+            ),
+            ValueError,
+            r"Frame \(1,\) of the first panel shows lines of \('1',\) and frame \(2,\)",
+        ),
+        (
+            lambda: Frames(lambda n: (lines(1), lines(0)), sliders={"n": [1]}, **SAID),
+            ValueError,
+            "No frame of the second panel holds a point",
+        ),
+        (
+            lambda: twins(ylim=(None, (0, 7))),
+            ValueError,
+            r"2 of 36 values of the second panel lie outside ylim = \(0.0, 7.0\)",
+        ),
+        (lambda: twins(ylim=(None, (9, 1))), ValueError, r"ylim is \(9.0, 1.0\), but an axis"),
+        (lambda: twins(xlabel=("one", "")), ValueError, "xlabel is '', but a living"),
+        (
+            lambda: twins(xlabel=("a", "b", "c")),
+            ValueError,
+            "xlabel holds 3 values, but the figure has 2 panels: pass one value for",
+        ),
+        (
+            lambda: frames(diagonal=(True, False)),
+            ValueError,
+            "diagonal holds 2 values, but the figure has 1 panel: pass one value",
         ),
         (lambda: scatter([1, 2], [1]), ValueError, r"have \[2, 1, 2\] entries"),
         (lambda: scatter([1], [math.nan]), ValueError, "y holds 1 values that are NaN"),
@@ -493,6 +649,12 @@ def opened(browser, tmp_path):
         # `before` itself is the one name that was added.
         assert tab.evaluate("Object.keys(window).length - window.before") <= 1
         tab.context.close()
+
+
+def drawn(tab):
+    urls = [one.evaluate("node => node.toDataURL()") for one in tab.locator("canvas").all()]
+    files = [io.BytesIO(base64.b64decode(url.partition(",")[2])) for url in urls]
+    return [np.asarray(Image.open(file).convert("RGBA")) for file in files]
 
 
 def state_of(tab, kind="plane", place=0):
@@ -642,6 +804,82 @@ def test_in_the_browser_frames_say_what_python_says(opened):
     assert agree()[0] == "trained" and step.is_enabled()
 
 
+def test_in_the_browser_two_panels_say_what_python_says(opened):
+    figure = twins()
+    tab = opened(figure, frames())
+    slider = tab.locator("input[type=range]").first
+    for beta, key in ((1, "Home"), (0, "ArrowRight"), (0.5, "End")):
+        slider.press(key)
+        shown = state_of(tab, "frames")
+        assert shown["slider1"] == str(beta)
+        for state, window, place in zip(figure.at(beta), figure.window, ("", "2"), strict=True):
+            left, right, bottom, top = window
+            assert shown[f"text{place}"] == state.text
+            assert int(shown[f"count{place}"]) == state.count
+            x, y = float(shown[f"meanX{place}"]), float(shown[f"meanY{place}"])
+            assert x == pytest.approx(state.mean_x, abs=1e-3 * (right - left))
+            assert y == pytest.approx(state.mean_y, abs=1e-3 * (top - bottom))
+            assert tab.locator(".ng-frames").first.get_by_text(state.text, exact=True).is_visible()
+    tab.wait_for_timeout(400)
+    said = tab.locator("[aria-live=polite]").first.inner_text()
+    assert said == "beta 0.5: radius 1.5; power 0.5"
+    assert "count2" not in state_of(tab, "frames", 1)
+
+
+def boxes(tab):
+    return [view.bounding_box() for view in tab.locator(".ng-view").all()]
+
+
+def test_two_panels_stand_side_by_side_and_on_a_phone_one_below_the_other(opened):
+    # The longer text takes two lines at a desk; the panels stand level all the same.
+    def uneven(k):
+        return scatter([k], [0], text="a long text " * 7), scatter([k], [0], text="short")
+
+    figure = Frames(uneven, sliders={"k": [0, 1]}, **SAID)
+    one, other = boxes(opened(figure, viewport={"width": 1200, "height": 900}))
+    assert one["x"] + one["width"] < other["x"]
+    for name in ("y", "width", "height"):
+        assert one[name] == pytest.approx(other[name], abs=0.5)
+    phone = {"width": 390, "height": 844}
+    tab = opened(figure, viewport=phone, has_touch=True, is_mobile=True, device_scale_factor=2)
+    assert tab.evaluate("document.documentElement.scrollWidth - innerWidth") == 0
+    one, other = boxes(tab)
+    assert one["y"] + one["height"] < other["y"]
+    for name in ("x", "width", "height"):
+        assert one[name] == pytest.approx(other[name], abs=0.5)
+    for control in ("input[type=range]", "button"):
+        assert tab.locator(control).bounding_box()["height"] >= 44
+    for canvas in tab.locator("canvas").all():
+        assert canvas.evaluate("node => node.width / node.clientWidth") > 1.9
+
+
+def test_two_panels_share_one_legend_if_they_have_the_same_groups(opened):
+    def unlike(beta):
+        return beside(beta)[0], curves({"A": ([0, 1], [0, 1]), "B": ([0, 1], [1, 0])})
+
+    tab = opened(twins(), Frames(unlike, sliders={"beta": [1, 0]}, **SAID))
+    legends = [
+        one.locator(".ng-keys").all_inner_texts() for one in tab.locator(".ng-frames").all()
+    ]
+    assert [["".join(text.split()) for text in one] for one in legends] == [["AB"], ["AB", "AB"]]
+
+
+@pytest.mark.parametrize("two", [False, True])
+def test_with_equal_a_circle_is_round_in_the_browser(opened, two):
+    def ring(k):
+        # Its points lie across and upright, at the same distance from the middle.
+        frame = scatter([3, -3, 0, 0], [0, 0, 3, -3])
+        return (frame, frame) if two else frame
+
+    tab = opened(Frames(ring, sliders={"k": [0, 1]}, equal=True, **SAID))
+    canvases = drawn(tab)
+    assert len(canvases) == 1 + two
+    for canvas, box in zip(canvases, tab.locator("canvas").all(), strict=True):
+        stretch = box.evaluate("n => n.clientWidth / n.width / (n.clientHeight / n.height)")
+        down, across = inked(canvas)
+        assert across * stretch == pytest.approx(down, rel=0.01) and down > 100
+
+
 def test_play_walks_to_the_end_and_less_motion_goes_by_hand(opened):
     tab = opened(frames())
     tab.get_by_role("button").click()
@@ -697,16 +935,10 @@ def test_pictures_and_histograms_are_drawn(opened):
         **SAID,
     )
     tab = opened(pictures, counts)
-
-    def drawn():
-        urls = [one.evaluate("node => node.toDataURL()") for one in tab.locator("canvas").all()]
-        files = [io.BytesIO(base64.b64decode(url.partition(",")[2])) for url in urls]
-        return [np.asarray(Image.open(file).convert("RGBA")) for file in files]
-
-    before = drawn()
+    before = drawn(tab)
     for slider in tab.locator("input[type=range]").all():
         slider.press("End")
-    after = drawn()
+    after = drawn(tab)
     # Two black pictures of 4 x 4 with a transparent column between them, then two white ones.
     assert before[0].shape == (4, 9, 4)
     assert before[0][0, 0].tolist() == [0, 0, 0, 255] and before[0][0, 4, 3] == 0

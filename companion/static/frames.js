@@ -1,4 +1,5 @@
-// Frames computed in Python, chosen by one or two sliders and a switch, played one after another.
+// Frames computed in Python, chosen by one or two sliders and a switch, played one after another,
+// in one panel or in two that move together.
 // Every number is two of these characters: 12 bits of the range that the axis shows.
 
 const SIX = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -53,11 +54,32 @@ function pictures(canvas, text, [count, height, width]) {
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
-awaken("frames", (root, data, stage) => {
+function legend(data) {
+  const keys = html("p", { class: "ng-keys" });
+  data.groups.forEach((name, k) => {
+    const ink = `var(--ng-${"abcd"[k]})`;
+    const swatch = data.kind === "points"
+      ? draw("path", { d: MARKS[k](5.5), transform: "translate(17 9)", "stroke-width": 2,
+        fill: k % 2 ? "none" : ink, stroke: ink })
+      : draw("path", { d: "M2 9H32", stroke: ink, "stroke-width": 2.5,
+        "stroke-dasharray": DASHES[k].join(" ") });
+    keys.append(html("span", {}, draw("svg", { viewBox: "0 0 34 18", width: 34, height: 18,
+      "aria-hidden": "true", style: "vertical-align: -4px" }, swatch), ` ${name}`));
+  });
+  return keys;
+}
+
+// What a legend says; an empty string where there is one group.
+const meaning = ({ groups, kind }) =>
+  (groups.length > 1 ? JSON.stringify([kind === "points", groups]) : "");
+
+// A panel: its picture, the text of its frame, and show(frame), which draws a frame and says
+// how many points it has and the sums of their x and y.
+function panel(data, arrays, width, height) {
   const bare = data.kind === "images";
   const [count, tall, wide] = data.shape || [0, 0, 0];
-  const shape = bare ? view(data, 440, (440 * tall) / (count * (wide + 1) - 1), true)
-    : view(data, 440, 384);
+  const shape = bare ? view(data, width, (width * tall) / (count * (wide + 1) - 1), true)
+    : view(data, width, height);
   if (bare) {
     Object.assign(shape.canvas.style, { width: "100%", height: "100%", inset: 0,
       imageRendering: "pixelated" });
@@ -70,10 +92,46 @@ awaken("frames", (root, data, stage) => {
   }
   const decoded = new Map();
   const decode = (index, low, high) => {
-    const key = `${index}:${low}`;
-    if (!decoded.has(key)) decoded.set(key, numbers(data.arrays[index], low, high));
+    const key = `${index}:${low}:${high}`;
+    if (!decoded.has(key)) decoded.set(key, numbers(arrays[index], low, high));
     return decoded.get(key);
   };
+  const told = html("p", { class: "ng-told" });
+
+  const show = (frame) => {
+    const seen = { n: 0, x: 0, y: 0 };
+    told.textContent = frame.text;
+    if (bare) {
+      pictures(shape.canvas, arrays[frame.parts[0]], data.shape);
+      return seen;
+    }
+    const pen = shape.canvas.getContext("2d");
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.clearRect(0, 0, shape.canvas.width, shape.canvas.height);
+    frame.parts.forEach(([xs, ys], k) => {
+      const x = decode(xs, left, right);
+      const y = decode(ys, bottom, top);
+      pen.globalAlpha = data.kind === "points" && x.length > 200 ? 0.6 : 1;
+      pen.fillStyle = pen.strokeStyle = INK[k];
+      pen.lineWidth = 1.2;
+      if (data.kind === "points") points(pen, x, y, k, shape, x.length > 200 ? 2.4 : 4);
+      else curve(pen, x, y, k, shape, data.filled);
+      for (let i = 0; i < x.length; i += 1) {
+        seen.n += 1;
+        seen.x += x[i];
+        seen.y += y[i];
+      }
+    });
+    return seen;
+  };
+  return { node: shape.node, told, show };
+}
+
+awaken("frames", (root, data, stage) => {
+  // Both sizes leave a box of the shape that widgets/axes.py counts on.
+  const both = data.second ? [data, data.second] : [data];
+  const panels = both.map((one) =>
+    panel(one, data.arrays, ...(data.second ? [364, 318] : [440, 384])));
 
   // A figure's radio buttons are a group of their own, since they have a form of their own.
   const form = html("form");
@@ -98,18 +156,6 @@ awaken("frames", (root, data, stage) => {
     form.append(one.node);
     return one;
   });
-  const told = html("p", { class: "ng-told" });
-  const keys = html("p", { class: "ng-keys" });
-  data.groups.forEach((name, k) => {
-    const ink = `var(--ng-${"abcd"[k]})`;
-    const swatch = data.kind === "points"
-      ? draw("path", { d: MARKS[k](5.5), transform: "translate(17 9)", "stroke-width": 2,
-        fill: k % 2 ? "none" : ink, stroke: ink })
-      : draw("path", { d: "M2 9H32", stroke: ink, "stroke-width": 2.5,
-        "stroke-dasharray": DASHES[k].join(" ") });
-    keys.append(html("span", {}, draw("svg", { viewBox: "0 0 34 18", width: 34, height: 18,
-      "aria-hidden": "true", style: "vertical-align: -4px" }, swatch), ` ${name}`));
-  });
   const live = announcer();
 
   function change(to) {
@@ -130,41 +176,24 @@ awaken("frames", (root, data, stage) => {
   function update() {
     const at = sliders.map(({ input }) => Number(input.value));
     const frame = data.frames[at.reduce((table, k) => table[k], data.lookup[option])];
-    const seen = { n: 0, x: 0, y: 0 };
-    if (bare) {
-      pictures(shape.canvas, data.arrays[frame.parts[0]], data.shape);
-    } else {
-      const pen = shape.canvas.getContext("2d");
-      pen.setTransform(1, 0, 0, 1, 0, 0);
-      pen.clearRect(0, 0, shape.canvas.width, shape.canvas.height);
-      frame.parts.forEach(([xs, ys], k) => {
-        const x = decode(xs, left, right);
-        const y = decode(ys, bottom, top);
-        pen.globalAlpha = data.kind === "points" && x.length > 200 ? 0.6 : 1;
-        pen.fillStyle = pen.strokeStyle = INK[k];
-        pen.lineWidth = 1.2;
-        if (data.kind === "points") points(pen, x, y, k, shape, x.length > 200 ? 2.4 : 4);
-        else curve(pen, x, y, k, shape, data.filled);
-        for (let i = 0; i < x.length; i += 1) {
-          seen.n += 1;
-          seen.x += x[i];
-          seen.y += y[i];
-        }
-      });
-    }
-    told.textContent = frame.text;
+    const shown = frame.second ? [frame, frame.second] : [frame];
+    panels.forEach((one, k) => {
+      const seen = one.show(shown[k]);
+      const place = k ? "2" : "";
+      root.dataset[`text${place}`] = shown[k].text;
+      root.dataset[`count${place}`] = seen.n;
+      root.dataset[`meanX${place}`] = seen.n ? seen.x / seen.n : "";
+      root.dataset[`meanY${place}`] = seen.n ? seen.y / seen.n : "";
+    });
     const where = data.sliders.map(({ name, labels }, axis) =>
       `${name} ${labels[option][at[axis]]}`);
     if (data.switch) where.unshift(data.switch.options[option]);
-    live.say(`${where.join(", ")}: ${frame.text}`);
+    const texts = shown.map(({ text }) => text).filter((text) => text);
+    live.say(`${where.join(", ")}: ${texts.join("; ")}`);
     root.dataset.switch = data.switch ? data.switch.options[option] : "";
     data.sliders.forEach(({ labels }, axis) => {
       root.dataset[`slider${axis + 1}`] = labels[option][at[axis]];
     });
-    root.dataset.text = frame.text;
-    root.dataset.count = seen.n;
-    root.dataset.meanX = seen.n ? seen.x / seen.n : "";
-    root.dataset.meanY = seen.n ? seen.y / seen.n : "";
   }
 
   // Play walks along the last slider. Who asked for less motion goes on by hand, frame by frame.
@@ -203,8 +232,17 @@ awaken("frames", (root, data, stage) => {
   });
   form.append(button);
 
-  stage.append(shape.node, html("div", { class: "ng-panel" },
-    ...(data.groups.length > 1 ? [keys] : []), told, form, live.node));
+  const keys = both.map((one) => (meaning(one) ? [legend(one)] : []));
+  if (data.second) {
+    stage.classList.add("ng-pair");
+    const shared = meaning(data) === meaning(data.second) ? keys[0] : [];
+    stage.append(...shared, ...panels.map(({ told, node }, k) => html("div",
+      { class: "ng-column" }, ...(shared.length ? [] : keys[k]), told, node)),
+    html("div", { class: "ng-panel" }, form, live.node));
+  } else {
+    stage.append(panels[0].node,
+      html("div", { class: "ng-panel" }, ...keys[0], panels[0].told, form, live.node));
+  }
   sliders.forEach(({ input }) => { input.disabled = input.max === "0"; });
   update();
 });

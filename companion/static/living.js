@@ -50,14 +50,22 @@ const STYLE = `
 .ng-panel :is(button, input[type=range]):focus-visible, .ng-panel label:has(:focus-visible),
 .ng-handle:focus-visible { outline: 3px solid var(--ng-a); outline-offset: 2px; }
 .ng-panel label.ng-slider:has(:focus-visible) { outline: 0; }
-.ng-panel p { margin: 0; }
-.ng-panel .ng-told { min-height: 1.4em; font-size: 1.05em; font-weight: 600; }
+.ng-stage p { margin: 0; }
+.ng-stage .ng-told { min-height: 1.4em; font-size: 1.05em; font-weight: 600; }
 .ng-panel .ng-help { color: var(--ng-soft); font-size: .85rem; }
 .ng-panel ul { margin: 0; padding: 0; list-style: none; }
 .ng-panel li { display: flex; gap: .6rem; align-items: center; margin: 0; padding: .12rem 0; }
 .ng-panel li svg { flex: none; width: 34px; height: 18px; }
 .ng-panel li output { margin-left: auto; white-space: nowrap; }
-.ng-panel .ng-keys { display: flex; flex-wrap: wrap; gap: 0 1.2rem; }
+.ng-stage .ng-keys { display: flex; flex-wrap: wrap; gap: 0 1.2rem; }
+.ng-pair { align-items: flex-end; justify-content: flex-start; }
+.ng-pair > :is(.ng-keys, .ng-panel) { flex: 1 1 100%; max-width: none; }
+.ng-pair .ng-column { flex: 1 1 18rem; min-width: 0; max-width: 27rem; }
+.ng-pair .ng-column p { margin-bottom: .3rem; }
+.ng-pair .ng-panel { flex-flow: row wrap; gap: .5rem 1.6rem; align-items: flex-end; }
+.ng-pair fieldset { flex: 1 1 100%; }
+.ng-pair label.ng-slider { flex: 1 1 14rem; }
+.ng-pair .ng-panel button { align-self: flex-end; }
 .ng-handle { position: absolute; width: 44px; height: 44px; margin: -22px 0 0 -22px;
   border-radius: 50%; cursor: grab; touch-action: none; }
 .ng-handle::after { position: absolute; inset: 13px; border: 3px solid var(--ng-back);

@@ -6,18 +6,22 @@ Explained where the first ones stand, in `book/distances/metric_structure`.
 __all__ = ["Axes", "Packer", "axes_of"]
 
 import base64
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from companion.widgets.frame import Frame
-from companion.widgets.page import seen
+from companion.widgets.page import seen, words
 from companion.widgets.plane import INK
 
 SIX = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 PAIRS = np.array([a + b for a in SIX for b in SIX])
 LINES = ("-", (0, (3, 2)), (0, (1, 2)), (0, (4, 1, 1, 1)))
+
+# Width over height of what static/frames.js draws into.
+SHAPE = 378 / 328
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,14 @@ class Axes:
     xlabel: str
     ylabel: str
     diagonal: bool
+    equal: bool
+
+    @property
+    def legend(self) -> tuple[bool, tuple[str, ...]] | None:
+        """What a legend tells: by marks or by lines, and which groups; None for one group."""
+        if len(self.like.groups) == 1:
+            return None
+        return self.like.kind == "points", self.like.groups
 
     def data(self) -> dict[str, object]:
         """What the page knows of them before it draws a frame."""
@@ -49,7 +61,7 @@ class Axes:
 
     def draw(self, ax, frame: Frame) -> None:
         """One frame on axes of matplotlib, under its text."""
-        ax.set_title(frame.text, fontsize=11)
+        ax.set_title(textwrap.fill(frame.text, 46), fontsize=11)
         if frame.kind == "images":
             ax.imshow(np.concatenate(list(frame.parts), 1), cmap="gray", vmin=0, vmax=255)
             ax.set_axis_off()
@@ -74,13 +86,26 @@ def axes_of(
     xlim: Sequence[float | int] | None,
     ylim: Sequence[float | int] | None,
     diagonal: bool,
+    equal: bool,
+    panel: str = "",
 ) -> Axes:
     """Axes that hold every point of these frames, which are alike.
 
+    With `equal` the range that would be drawn at the larger scale is widened to both sides.
+    `panel`, as in " of the second panel", stands in the sentences.
+
     Raises `ValueError` for frames without a point, and points outside `xlim` or `ylim`.
     """
-    window = (*_range(frames, 0, xlim, "xlim"), *_range(frames, 1, ylim, "ylim"))
-    return Axes(frames[0], window, xlabel, ylabel, diagonal)
+    words(xlabel=xlabel, ylabel=ylabel)
+    left, right = _range(frames, 0, xlim, "xlim", panel)
+    bottom, top = _range(frames, 1, ylim, "ylim", panel)
+    if equal:
+        wide, tall = right - left, top - bottom
+        across = max(0.0, SHAPE * tall - wide) / 2
+        up = max(0.0, wide / SHAPE - tall) / 2
+        left, right, bottom, top = left - across, right + across, bottom - up, top + up
+    window = (left, right, bottom, top)
+    return Axes(frames[0], window, xlabel, ylabel, diagonal, equal)
 
 
 class Packer:
@@ -112,13 +137,19 @@ def _packed(values: np.ndarray, low: float, high: float) -> str:
 
 
 def _range(
-    frames: Sequence[Frame], axis: int, asked: Sequence[float | int] | None, name: str
+    frames: Sequence[Frame],
+    axis: int,
+    asked: Sequence[float | int] | None,
+    name: str,
+    panel: str,
 ) -> tuple[float, ...]:
     if frames[0].kind == "images":
         return (0.0, 1.0)
     values = np.concatenate([part[axis] for frame in frames for part in frame.parts])
     if not len(values):
-        raise ValueError("No frame holds a point: pass at least one with something to draw.")
+        raise ValueError(
+            f"No frame{panel} holds a point: pass at least one with something to draw."
+        )
     low, high = float(values.min()), float(values.max())
     room = 0.04 * (high - low) or 0.5
     floor = 0.0 if low >= 0 and low < 0.3 * high else low - room
@@ -126,7 +157,8 @@ def _range(
     outside = int(((values < low_end) | (values > high_end)).sum())
     if outside:
         raise ValueError(
-            f"{outside} of {len(values)} values lie outside {name} = ({low_end}, {high_end}), "
-            f"but every point is drawn: they reach from {low:.4g} to {high:.4g}, so widen it."
+            f"{outside} of {len(values)} values{panel} lie outside {name} = ({low_end}, "
+            f"{high_end}), but every point is drawn: they reach from {low:.4g} to {high:.4g}, "
+            "so widen it."
         )
     return (low_end, high_end)

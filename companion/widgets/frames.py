@@ -12,9 +12,12 @@ from itertools import product
 
 import numpy as np
 
-from companion.widgets.axes import Packer, axes_of
+from companion.widgets.axes import SHAPE, Packer, axes_of
 from companion.widgets.frame import Frame
 from companion.widgets.page import page, png, words
+
+Panels = tuple[Frame, ...]  # one, or two that move together
+Given = Frame | tuple[Frame, Frame]
 
 
 @dataclass(frozen=True)
@@ -31,19 +34,25 @@ class Frames:
     """Frames chosen by one or two sliders and a switch, played along the last slider.
 
     `frames` is a function of the values, computed for every combination, or a mapping from tuples
-    of them. `sliders` maps a name to its values, or, where they depend on the switch, to a mapping
-    from option to values (their numbers may differ). `switch` is (name, options). The values of a
-    frame stand in this order: option of the switch, if there is one, then each slider's. `start`
-    are the values shown first (default: the first of each). The axes show the same range in all
-    frames: `xlim`, `ylim`, by default what holds every point. `diagonal` draws y = x.
+    of them. Each is a `Frame`, or a pair of them for two panels that move together. `sliders` maps
+    a name to its values, or, where they depend on the switch, to a mapping from option to values
+    (their numbers may differ). `switch` is (name, options). The values of a frame stand in this
+    order: option of the switch, if there is one, then each slider's. `start` are the values shown
+    first (default: the first of each).
 
-    The last expression of a cell shows the figure. `at` gives what the page shows; the two agree
-    within 1e-3 of the range (numbers travel as 12 bits of it). In the page they stand in
-    attributes of the figure: data-switch, data-slider1, data-slider2, data-text, data-count,
-    data-mean-x, data-mean-y.
+    The axes show the same range in all frames: `xlim`, `ylim`, by default what holds every point.
+    `diagonal` draws y = x. `equal` draws one unit of x as long as one of y, for points of a plane:
+    the range that is too short for it is widened. With two panels each of these, `xlabel` and
+    `ylabel` is one value for both, or a pair of values (in a pair of ranges None is the default).
+
+    The last expression of a cell shows the figure. `at` gives what the page shows, for two panels
+    a pair; page and `at` agree within 1e-3 of the range (numbers travel as 12 bits of it). In the
+    page they stand in attributes of the figure: data-switch, data-slider1, data-slider2,
+    data-text, data-count, data-mean-x, data-mean-y, and for the second panel data-text2,
+    data-count2, data-mean-x2, data-mean-y2. `window` is (left, right, bottom, top), or a pair.
 
     Raises `ValueError` for a missing frame, frames of different kinds, groups or lengths, points
-    outside the range, no or more than two sliders, and a figure above 300 kB.
+    outside the range, no or more than two sliders or panels, and a figure above 300 kB.
 
     >>> from companion.widgets import curves
     >>> def parabola(step):
@@ -51,76 +60,94 @@ class Frames:
     >>> figure = Frames(parabola, sliders={"step": [1, 2]}, caption="c", alt="a")
     >>> figure.at(2).text, round(figure.at(2).mean_y, 2)
     ('step 2', 1.0)
+    >>> def beside(step):
+    ...     return parabola(step), curves({"error": ([0.0, step], [1.0, 1.0])})
+    >>> one, other = Frames(beside, sliders={"step": [1, 2]}, caption="c", alt="a").at(2)
+    >>> round(one.mean_x, 2), round(other.mean_x, 2)
+    (0.5, 1.0)
     """
 
     def __init__(
         self,
-        frames: Callable[..., Frame] | Mapping[tuple, Frame],
+        frames: Callable[..., Given] | Mapping[tuple, Given],
         *,
         sliders: Mapping[str, Sequence | Mapping[str, Sequence]],
         caption: str,
         alt: str,
         switch: tuple[str, Sequence[str]] | None = None,
         start: Sequence | None = None,
-        xlabel: str = "x",
-        ylabel: str = "y",
-        xlim: Sequence[float | int] | None = None,
-        ylim: Sequence[float | int] | None = None,
-        diagonal: bool = False,
+        xlabel: str | Sequence[str] = "x",
+        ylabel: str | Sequence[str] = "y",
+        xlim: Sequence | None = None,
+        ylim: Sequence | None = None,
+        diagonal: bool | Sequence[bool] = False,
+        equal: bool | Sequence[bool] = False,
     ):
-        words(caption=caption, alt=alt, xlabel=xlabel, ylabel=ylabel)
+        words(caption=caption, alt=alt)
         self.caption, self.alt = caption, alt
         self.switch = None if switch is None else (switch[0], tuple(switch[1]))
         self.sliders = _sliders(sliders, self.switch)
         self.frames = {key: _ask(frames, key) for key in self._keys()}
-        _alike(self.frames)
+        count = _alike(self.frames)
         first = next(iter(self.frames))
         self.start = self._key(first if start is None else start)
-        self.axes = axes_of(
-            list(self.frames.values()),
-            xlabel=xlabel,
-            ylabel=ylabel,
-            xlim=xlim,
-            ylim=ylim,
-            diagonal=diagonal,
+        asked = {"xlabel": xlabel, "ylabel": ylabel, "xlim": xlim, "ylim": ylim}
+        asked |= {"diagonal": diagonal, "equal": equal}
+        each = {name: _each(name, value, count) for name, value in asked.items()}
+        self.axes = tuple(
+            axes_of(
+                [panels[k] for panels in self.frames.values()],
+                panel=_named(k, count),
+                **{name: values[k] for name, values in each.items()},
+            )
+            for k in range(count)
         )
-        self.window = self.axes.window
+        self.window = _one_or_pair(axes.window for axes in self.axes)
 
-    def at(self, *values: object) -> FrameState:
+    def at(self, *values: object) -> FrameState | tuple[FrameState, FrameState]:
         """What the page shows for these values: the option of the switch, then each slider's."""
-        frame = self.frames[self._key(values)]
-        if frame.kind == "images":
-            return FrameState(frame.text, 0, math.nan, math.nan)
-        x, y = (np.concatenate([part[k] for part in frame.parts]) for k in (0, 1))
-        means = (float(one.mean()) if len(x) else math.nan for one in (x, y))
-        return FrameState(frame.text, len(x), *means)
+        return _one_or_pair(map(_state, self.frames[self._key(values)]))
 
     def still(self) -> bytes:
-        """The frame at the start, as PNG: what viewers without scripts, and printers, show."""
+        """The panels at the start, as PNG: what viewers without scripts, and printers, show."""
         import matplotlib
         from matplotlib.figure import Figure
 
-        frame = self.frames[self.start]
+        panels = self.frames[self.start]
+        size = (4.8, 4.4) if len(panels) == 1 else (8.2, 4.0)
+        boxed = len(panels) == 2 or self.axes[0].equal
         with matplotlib.rc_context(matplotlib.rcParamsDefault):
-            figure = Figure(figsize=(4.8, 4.4), layout="constrained")
-            self.axes.draw(figure.add_subplot(), frame)
-            if len(frame.groups) > 1:
-                figure.legend(loc="outside upper left", ncols=2, frameon=False)
+            figure = Figure(figsize=size, layout="compressed" if boxed else "constrained")
+            every = figure.subplots(1, len(panels), squeeze=False)[0]
+            for ax, axes, frame in zip(every, self.axes, panels, strict=True):
+                axes.draw(ax, frame)
+                if boxed:
+                    ax.set_box_aspect(1 / SHAPE)
+                if axes.legend and not self._one_legend():
+                    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.15)}
+                    ax.legend(ncols=2, frameon=False, **below)
+            if self._one_legend():
+                lines, names = every[0].get_legend_handles_labels()
+                figure.legend(lines, names, loc="outside upper left", ncols=2, frameon=False)
             return png(figure)
 
     def _repr_html_(self) -> str:
         packer = Packer()
         entries: dict[tuple, int] = {}
         shown: list[dict[str, object]] = []
-        for key, frame in self.frames.items():
+        for key, panels in self.frames.items():
             entries[key] = len(shown)
-            shown.append({"text": frame.text, "parts": packer.parts(frame, self.window)})
+            drawn = (
+                {"text": frame.text, "parts": packer.parts(frame, axes.window)}
+                for frame, axes in zip(panels, self.axes, strict=True)
+            )
+            shown.append(_beside(drawn))
         options = self._options()
         start = self._key(self.start)
         option = options[0] if self.switch is None else start[0]
         values = start if self.switch is None else start[1:]
         data = {
-            **self.axes.data(),
+            **_beside(axes.data() for axes in self.axes),
             "switch": self.switch and {"name": self.switch[0], "options": self.switch[1]},
             "sliders": [
                 {"name": name, "labels": [[str(v) for v in lists[o]] for o in options]}
@@ -141,6 +168,10 @@ class Frames:
 
     def __repr__(self) -> str:
         return self.caption
+
+    def _one_legend(self) -> bool:
+        first, *others = (axes.legend for axes in self.axes)
+        return first is not None and all(other == first for other in others)
 
     def _options(self) -> tuple[str, ...]:
         return ("",) if self.switch is None else self.switch[1]
@@ -191,36 +222,90 @@ def _sliders(given: Mapping, switch: tuple | None) -> dict[str, dict[str, tuple]
     return lists
 
 
-def _ask(frames: Callable[..., Frame] | Mapping[tuple, Frame], key: tuple) -> Frame:
+def _ask(frames: Callable[..., Given] | Mapping[tuple, Given], key: tuple) -> Panels:
     if callable(frames):
-        frame = frames(*key)
+        given = frames(*key)
     elif key in frames:
-        frame = frames[key]
+        given = frames[key]
     else:
         raise ValueError(
             f"There is no frame for {key}, but each combination of switch and sliders needs one: "
             "add it, or give that option fewer values."
         )
-    if not isinstance(frame, Frame):
-        raise TypeError(
-            f"The frame for {key} is a {type(frame).__name__}, but a Frame is drawn: make it by "
-            "scatter, curves, histogram or images."
+    panels = tuple(given) if isinstance(given, tuple | list) else (given,)
+    if len(panels) not in (1, 2):
+        raise ValueError(
+            f"There are {len(panels)} frames for {key}, but a figure has one panel or two: give a "
+            "Frame or a pair of them, and use a second figure for more."
         )
-    return frame
+    for k, frame in enumerate(panels):
+        if not isinstance(frame, Frame):
+            raise TypeError(
+                f"The frame for {key}{_named(k, len(panels))} is a {type(frame).__name__}, but a "
+                "Frame is drawn: make it by scatter, curves, histogram or images."
+            )
+    return panels
 
 
-def _alike(frames: Mapping[tuple, Frame]) -> None:
-    first_key, first = next(iter(frames.items()))
-    for key, frame in frames.items():
-        if (frame.kind, frame.groups) != (first.kind, first.groups):
+def _alike(frames: Mapping[tuple, Panels]) -> int:
+    """Refuse frames that differ in what the figure says once; the number of panels of each."""
+    first_key, first_panels = next(iter(frames.items()))
+    count = len(first_panels)
+    for key, panels in frames.items():
+        if len(panels) != count:
             raise ValueError(
-                f"Frame {first_key} shows {first.kind} of {first.groups} and frame {key} "
-                f"{frame.kind} of {frame.groups}, but a figure has one legend: make all frames of "
-                "the same kind and groups, in the same order."
+                f"Frame {first_key} and frame {key} have {count} and {len(panels)} panels, but "
+                "all frames show the same panels: give a Frame for each, or a pair for each."
             )
-        shapes = [f.parts.shape if f.kind == "images" else len(f) for f in (first, frame)]
-        if shapes[0] != shapes[1]:
-            raise ValueError(
-                f"Frame {first_key} has {shapes[0]} points and frame {key} {shapes[1]}, but "
-                "frames are compared by eye: draw the same number in each."
-            )
+        for k, (first, frame) in enumerate(zip(first_panels, panels, strict=True)):
+            panel = _named(k, count)
+            if (frame.kind, frame.groups) != (first.kind, first.groups):
+                raise ValueError(
+                    f"Frame {first_key}{panel} shows {first.kind} of {first.groups} and frame "
+                    f"{key} {frame.kind} of {frame.groups}, but a figure has one legend: make all "
+                    "frames of the same kind and groups, in the same order."
+                )
+            shapes = [f.parts.shape if f.kind == "images" else len(f) for f in (first, frame)]
+            if shapes[0] != shapes[1]:
+                raise ValueError(
+                    f"Frame {first_key}{panel} has {shapes[0]} points and frame {key} "
+                    f"{shapes[1]}, but frames are compared by eye: draw the same number in each."
+                )
+    return count
+
+
+def _state(frame: Frame) -> FrameState:
+    if frame.kind == "images":
+        return FrameState(frame.text, 0, math.nan, math.nan)
+    x, y = (np.concatenate([part[k] for part in frame.parts]) for k in (0, 1))
+    means = (float(one.mean()) if len(x) else math.nan for one in (x, y))
+    return FrameState(frame.text, len(x), *means)
+
+
+def _named(k: int, count: int) -> str:
+    return "" if count == 1 else f" of the {('first', 'second')[k]} panel"
+
+
+def _each(name: str, value: object, count: int) -> tuple:
+    """One value for each panel; a pair of numbers is a range, so it is one value."""
+    pair = isinstance(value, tuple | list) and any(
+        one is None or isinstance(one, str | bool) or np.ndim(one) for one in value
+    )
+    values = tuple(value) if pair else (value,) * count
+    if len(values) != count:
+        raise ValueError(
+            f"{name} holds {len(values)} values, but the figure has {count} panel"
+            f"{'s' * (count > 1)}: pass one value for all, or one for each."
+        )
+    return values
+
+
+def _one_or_pair(values: Iterable):
+    values = tuple(values)
+    return values[0] if len(values) == 1 else values
+
+
+def _beside(panels: Iterable[dict[str, object]]) -> dict[str, object]:
+    """The entries of the first panel, and those of the second, if there is one, in one of them."""
+    first, *others = panels
+    return {**first, **({"second": others[0]} if others else {})}
