@@ -20,6 +20,7 @@ from PIL import Image
 
 # Twice the 96 pixels per inch of a page: sharp on a phone, where a figure fills the width.
 DPI = 192
+WHITE = 0xFFFFFF
 
 
 @dataclass(frozen=True)
@@ -197,15 +198,41 @@ def _png(fig: Figure) -> bytes:
     drawn = io.BytesIO()
     fig.savefig(drawn, format="png", dpi=DPI, facecolor="white", transparent=False)
     full = Image.open(drawn).convert("RGB")
-    # A palette of 256 makes a picture three times lighter. Of Pillow's methods this one keeps the
-    # largest error smallest (12 of 255 for five lines with bands; the default errs by 50); a
-    # picture with too many colours for it stays as it is.
-    method = Image.Quantize.MAXCOVERAGE
-    small = full.quantize(256, method=method, kmeans=2, dither=Image.Dither.NONE)
+    # A palette of 256 makes a picture three times lighter; one with too many colours for it stays
+    # as it is.
+    small = _palette(full)
     moved = np.abs(np.asarray(full, np.int16) - np.asarray(small.convert("RGB"), np.int16))
     packed = io.BytesIO()
     (small if moved.max() <= 16 else full).save(packed, format="png", optimize=True)
     return packed.getvalue()
+
+
+def _palette(full: Image.Image) -> Image.Image:
+    """The picture in 256 colours: white, and 255 for all others.
+
+    They are chosen among the colours that occur, each counted once, which takes a fraction of the
+    time that it takes among all pixels. White is most of the picture and must stay white.
+    """
+    red, green, blue = np.moveaxis(np.asarray(full, np.int32), -1, 0)
+    codes = (red << 16) | (green << 8) | blue
+    occurs = np.zeros(1 << 24, bool)
+    occurs[codes] = True
+    occurs[WHITE] = False
+    there = np.flatnonzero(occurs)
+    if not len(there):
+        return full
+    swatch = np.stack([there >> 16, there >> 8 & 255, there & 255], axis=-1).astype(np.uint8)
+    # Of Pillow's methods this one keeps the largest error smallest (12 of 255 for five lines with
+    # bands; the default errs by 50).
+    chosen = Image.fromarray(swatch[None]).quantize(
+        255, method=Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE
+    )
+    place = np.full(1 << 24, 255, np.uint8)
+    place[there] = np.asarray(chosen)[0]
+    small = Image.fromarray(place[codes])
+    colours = chosen.getpalette()[: 255 * 3]
+    small.putpalette(colours + [0] * (255 * 3 - len(colours)) + [255] * 3)
+    return small
 
 
 def _interval(values: object, name: str) -> tuple[float, float, float]:

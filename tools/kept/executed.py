@@ -5,8 +5,10 @@ Networks come from the cache; missing ones are trained. The scripts beside this 
 chapter, and in which size.
 """
 
+import multiprocessing
 import os
 import sys
+from itertools import repeat
 from pathlib import Path
 
 import nbformat
@@ -18,18 +20,20 @@ from companion import results, storage
 def keep(chapter: str, *, size: str) -> None:
     """Execute `book/CHAPTER.ipynb` on both data sets and keep its claims under its name.
 
-    `size` is what NETWORK_GEOMETRY_FULL says to the chapter. Both data sets are always run, so
-    that all that is kept comes from one machine and one command.
+    `size` is what NETWORK_GEOMETRY_FULL says to the chapter. Both data sets are always run, side
+    by side, so that all that is kept comes from one machine and one command.
     """
     root = storage.checkout()
     if root is None:
         sys.exit("No checkout: kept results belong into the repository, so run this from one.")
     name, values = Path(chapter).name, {}
-    for images in ("digits", "mnist"):
-        for record in measured(root / "book" / f"{chapter}.ipynb", images, size):
-            # Toy sets, and what is always measured on digits, are under their own names.
-            data = record["data"].removesuffix(" full")
-            values.setdefault(data, {})[record["key"].partition("/")[2]] = _short(record)
+    path, images = root / "book" / f"{chapter}.ipynb", ("digits", "mnist")
+    with multiprocessing.get_context("spawn").Pool(len(images)) as pool:
+        runs = pool.starmap(measured, zip(repeat(path), images, repeat(size), strict=False))
+    for record in (record for run in runs for record in run):
+        # Toy sets, and what is always measured on digits, are under their own names.
+        data = record["data"].removesuffix(" full")
+        values.setdefault(data, {})[record["key"].partition("/")[2]] = _short(record)
     results.keep(name, values, command=f"python tools/kept/{name}.py")
 
 
