@@ -28,6 +28,12 @@ from companion.exercises.prologue import (
     linearised_step,
     median_line,
 )
+from companion.exercises.stacked_isometric_layers import (
+    frozen_step,
+    later_ceiling,
+    nested_labels,
+    tree_distance,
+)
 
 __all__ = [
     "Answer",
@@ -35,15 +41,19 @@ __all__ = [
     "classifier_margin",
     "cube_step",
     "flattering_attack",
+    "frozen_step",
     "intrinsic_dimension",
     "isometry_penalty_by_hand",
+    "later_ceiling",
     "linear_margin",
     "linearised_step",
     "median_line",
+    "nested_labels",
     "off_the_data",
     "pairwise_distances",
     "representation_margin",
     "rigid_copy",
     "scale_gauge",
+    "tree_distance",
     "within_class_correlation",
 ]
