@@ -222,8 +222,7 @@ def _palette(full: Image.Image) -> Image.Image:
     if not len(there):
         return full
     swatch = np.stack([there >> 16, there >> 8 & 255, there & 255], axis=-1).astype(np.uint8)
-    # Of Pillow's methods this one keeps the largest error smallest (12 of 255 for five lines with
-    # bands; the default errs by 50).
+    # Of Pillow's methods this one keeps the largest error smallest.
     chosen = Image.fromarray(swatch[None]).quantize(
         255, method=Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE
     )
