@@ -21,7 +21,7 @@ import docstrings
 import ledger
 import reportcard
 import rounding
-from companion import claims as rulers
+from companion.book import claims as rulers
 
 # --- where executed chapters are kept
 

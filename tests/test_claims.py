@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from companion import claims
+from companion.book import claims
 
 MET = claims.test(1, at_least=0)
 MISSED = claims.test(-1, at_least=0)
@@ -467,7 +467,7 @@ def claim_cell(key, values):
 
 def test_nbval_passes_a_claim_cell_and_fails_it_when_the_values_change(tmp_path):
     cells = [
-        new_code_cell("from companion import claims", id="start"),
+        new_code_cell("from companion.book import claims", id="start"),
         claim_cell("tear", [0.25, 0.3, 0.35]),
         claim_cell("changed", [0.05, 0.1, 0.15]),
     ]

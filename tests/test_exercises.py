@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity as cosine
 
-from companion import distances, exercises
-from companion.exercises import answers, metric_structure
+from companion import distances
+from companion.book import exercises
+from companion.book.exercises import answers, metric_structure
 
 CANCELLED = "the large norms cancelled; move the origin or subtract first."
 SQUARES = "Twice as far must be twice as large; yours is four times."

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from companion import distances, exercises, isometry
-from companion.exercises.isometric_regularization import attack as attack_checks
-from companion.exercises.isometric_regularization import margins as margin_checks
-from companion.exercises.isometric_regularization import penalty as penalty_checks
+from companion import distances, isometry
+from companion.book import exercises
+from companion.book.exercises.isometric_regularization import attack as attack_checks
+from companion.book.exercises.isometric_regularization import margins as margin_checks
+from companion.book.exercises.isometric_regularization import penalty as penalty_checks
 
 
 def is_right(answer):

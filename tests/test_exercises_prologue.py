@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from companion import exercises
-from companion.exercises import prologue
+from companion.book import exercises
+from companion.book.exercises import prologue
 
 SCORE = "You measured the score; doubling w and b moves no wall, but doubled your distance."
 UNIT = "has the unit of a step along w, not of a length: try w twice as long."

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from companion import exercises
-from companion.exercises import stacked_isometric_layers as stacked
+from companion.book import exercises
+from companion.book.exercises import stacked_isometric_layers as stacked
 
 
 def is_right(answer):

@@ -21,7 +21,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ElementHandle, Page, sync_playwright
 
 from chapters import ROOT
-from companion.widgets import Frame, Frames, scatter
+from companion.book.widgets import Frame, Frames, scatter
 
 HTML = ROOT / "_build" / "html"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -17,7 +17,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from companion import claims, plots
+from companion import plots
+from companion.book import claims
 
 SEEDS = np.random.default_rng(0).normal(0.7, 0.05, size=(5, 6, 5))
 LAYERS = ("input", "linear1", "act1", "linear2", "act2", "logits")

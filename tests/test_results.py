@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from companion import results, storage
+from companion import storage
+from companion.book import results
 
 COMMAND = "python tools/kept/demo.py --size 2000"
 VALUES = {"auc": 0.875, "steps": [1, 2, None], "by": {"trained": [0.5, 1.5]}, "note": "a < b"}

@@ -19,9 +19,9 @@ from PIL import Image
 from torch import nn
 
 from companion import distances, models
+from companion.book.widgets import Frames, Plane, curves, explore, histogram, images, scatter
+from companion.book.widgets.page import LIMIT, number, page
 from companion.models import MLP
-from companion.widgets import Frames, Plane, curves, explore, histogram, images, scatter
-from companion.widgets.page import LIMIT, number, page
 
 SAID = {"caption": "A caption.", "alt": "A picture."}
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from companion import results, storage
+from companion import storage
+from companion.book import results
 
 
 def keep(chapter: str, *, size: str) -> None:
@@ -38,7 +39,7 @@ def keep(chapter: str, *, size: str) -> None:
 
 
 def measured(chapter: Path, data: str, size: str) -> list[dict]:
-    """The records of a chapter's claims, as `companion.claims` makes them."""
+    """The records of a chapter's claims, as `companion.book.claims` makes them."""
     os.environ |= {
         "COMPANION_DATASET": data,
         "NETWORK_GEOMETRY_FULL": size,

@@ -5,13 +5,13 @@ are the last expression of a cell; both say in Python what they show on the page
 makes panels for a live kernel. The first figure stands in `book/prologue`, the second in
 `book/distances/metric_structure`.
 
->>> from companion.widgets import Plane
+>>> from companion.book.widgets import Plane
 """
 
-from companion.widgets.frame import Frame, curves, histogram, images, scatter
-from companion.widgets.frames import Frames, FrameState
-from companion.widgets.panels import explore
-from companion.widgets.plane import Plane, PlaneState
+from companion.book.widgets.frame import Frame, curves, histogram, images, scatter
+from companion.book.widgets.frames import Frames, FrameState
+from companion.book.widgets.panels import explore
+from companion.book.widgets.plane import Plane, PlaneState
 
 __all__ = [
     "Frame",

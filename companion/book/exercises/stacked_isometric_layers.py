@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from companion.exercises.answers import (
+from companion.book.exercises.answers import (
     Answer,
     Stopped,
     answering,

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from companion.widgets import network
-from companion.widgets.page import number, page, png, words
+from companion.book.widgets import network
+from companion.book.widgets.page import number, page, png, words
 
 OVERLAYS = ("gradient", "linear", "nearest", "circle")
 

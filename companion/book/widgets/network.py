@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion import borrow, models
-from companion.widgets.page import number
+from companion.book.widgets.page import number
 
 # Products in one evaluation of the network. The browser evaluates it 9,400 times before the
 # first drawing, and the first drawing may take 50 ms.

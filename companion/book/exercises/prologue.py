@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.exercises.answers import (
+from companion.book.exercises.answers import (
     Answer,
     answering,
     attempted,
@@ -27,7 +27,7 @@ from companion.exercises.answers import (
     number,
     shaped,
 )
-from companion.exercises.walls import gaps, normals
+from companion.book.exercises.walls import gaps, normals
 
 SCORE = "You measured the score; doubling w and b moves no wall, but doubled your distance."
 UNIT = (

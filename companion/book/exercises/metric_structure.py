@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from companion import distances
-from companion.exercises.answers import (
+from companion.book.exercises.answers import (
     Answer,
     answering,
     attempted,

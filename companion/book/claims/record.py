@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from companion.claims.measured import Measured, interval, numbers
+from companion.book.claims.measured import Measured, interval, numbers
 
 VERDICTS = (
     "holds",
@@ -59,7 +59,7 @@ def check(
     (otherwise a box says so); ValueError for a verdict that is not one of the five, or for an
     empty or malformed text; TypeError for a test that does not come from `test`.
 
-    >>> from companion.claims import test
+    >>> from companion.book.claims import test
     >>> check("demo/length", data="toy", says="A step has length one.", because="by construction",
     ...       effect=test(1.0, at_least=0.5), verdicts={"toy": "holds"})
     claim demo/length: as recorded

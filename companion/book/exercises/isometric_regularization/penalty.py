@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from companion import distances, isometry
-from companion.exercises.answers import (
+from companion.book.exercises.answers import (
     Answer,
     Mistakes,
     Stopped,

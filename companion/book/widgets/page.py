@@ -38,7 +38,7 @@ def page(
     packed = json.dumps(
         {**data, "alt": alt}, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).replace("<", "\\u003c")
-    files = importlib.resources.files("companion") / "static"
+    files = importlib.resources.files("companion.book.widgets") / "static"
     names = ("living", *needs, kind)
     script = "\n".join((files / f"{name}.js").read_text("utf-8") for name in names)
     picture = base64.b64encode(still).decode()

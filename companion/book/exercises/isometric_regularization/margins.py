@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.exercises.answers import (
+from companion.book.exercises.answers import (
     Answer,
     Mistakes,
     Stopped,
@@ -24,7 +24,7 @@ from companion.exercises.answers import (
     several,
     shaped,
 )
-from companion.exercises.walls import gaps, normals
+from companion.book.exercises.walls import gaps, normals
 
 ITSELF = "the predicted class has no wall to itself."
 

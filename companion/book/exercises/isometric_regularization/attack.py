@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.exercises.answers import (
+from companion.book.exercises.answers import (
     Answer,
     Mistakes,
     answering,

@@ -7,7 +7,7 @@ is derived from the numbers on every run; the build stops where it differs from 
 uses this room; `book/distances/metric_structure` is the first to explain it.
 """
 
-from companion.claims.measured import Measured, test
-from companion.claims.record import ClaimDiffers, check, column, say, verdicts
+from companion.book.claims.measured import Measured, test
+from companion.book.claims.record import ClaimDiffers, check, column, say, verdicts
 
 __all__ = ["ClaimDiffers", "Measured", "check", "column", "say", "test", "verdicts"]

@@ -17,8 +17,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from companion import distances, models
-from companion.widgets.page import png
-from companion.widgets.plane import INK, Plane
+from companion.book.widgets.page import png
+from companion.book.widgets.plane import INK, Plane
 
 # Pairs that a scatter shows: of more points than this the first ones are drawn.
 LARGEST = 400

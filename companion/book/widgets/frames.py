@@ -12,9 +12,9 @@ from itertools import product
 
 import numpy as np
 
-from companion.widgets.axes import SHAPE, Packer, axes_of
-from companion.widgets.frame import Frame
-from companion.widgets.page import page, png, words
+from companion.book.widgets.axes import SHAPE, Packer, axes_of
+from companion.book.widgets.frame import Frame
+from companion.book.widgets.page import page, png, words
 
 Panels = tuple[Frame, ...]  # one, or two that move together
 Given = Frame | tuple[Frame, Frame]
@@ -54,7 +54,7 @@ class Frames:
     Raises `ValueError` for a missing frame, frames of different kinds, groups or lengths, points
     outside the range, no or more than two sliders or panels, and a figure above 300 kB.
 
-    >>> from companion.widgets import curves
+    >>> from companion.book.widgets import curves
     >>> def parabola(step):
     ...     return curves({"error": ([0.0, 1.0], [0.0, step])}, text=f"step {step}")
     >>> figure = Frames(parabola, sliders={"step": [1, 2]}, caption="c", alt="a")

@@ -6,9 +6,12 @@ wrong, and never the answer. `penalty` asks for the penalty and for the unit of 
 data and for a step that climbs the penalty instead of the cross-entropy.
 """
 
-from companion.exercises.isometric_regularization.attack import flattering_attack, off_the_data
-from companion.exercises.isometric_regularization.margins import representation_margin
-from companion.exercises.isometric_regularization.penalty import (
+from companion.book.exercises.isometric_regularization.attack import (
+    flattering_attack,
+    off_the_data,
+)
+from companion.book.exercises.isometric_regularization.margins import representation_margin
+from companion.book.exercises.isometric_regularization.penalty import (
     isometry_penalty_by_hand,
     scale_gauge,
 )

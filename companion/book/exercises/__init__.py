@@ -6,29 +6,29 @@ each chapter: `book/prologue`, `book/distances/metric_structure`,
 `book/distances/isometric_regularization`; beside them `answers` and `walls`, which they share.
 """
 
-from companion.exercises.answers import Answer
-from companion.exercises.isometric_regularization import (
+from companion.book.exercises.answers import Answer
+from companion.book.exercises.isometric_regularization import (
     flattering_attack,
     isometry_penalty_by_hand,
     off_the_data,
     representation_margin,
     scale_gauge,
 )
-from companion.exercises.metric_structure import (
+from companion.book.exercises.metric_structure import (
     blind_rulers,
     intrinsic_dimension,
     pairwise_distances,
     rigid_copy,
     within_class_correlation,
 )
-from companion.exercises.prologue import (
+from companion.book.exercises.prologue import (
     classifier_margin,
     cube_step,
     linear_margin,
     linearised_step,
     median_line,
 )
-from companion.exercises.stacked_isometric_layers import (
+from companion.book.exercises.stacked_isometric_layers import (
     frozen_step,
     later_ceiling,
     nested_labels,

@@ -1,5 +1,5 @@
 // What both kinds of living figures share: theme, axes, controls, announcements.
-// companion.widgets puts this file and the file of one kind inside one function, so that nothing
+// companion.book.widgets puts this file and the file of one kind inside one function, so that nothing
 // here is global. Listeners sit on the figure's own elements and go when those go.
 
 const INK = ["#2b83c6", "#cf6214", "#8a63c4", "#2a9163"]; // contrast of 3 on white and on black

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from companion.widgets.frame import Frame
-from companion.widgets.page import seen, words
-from companion.widgets.plane import INK
+from companion.book.widgets.frame import Frame
+from companion.book.widgets.page import seen, words
+from companion.book.widgets.plane import INK
 
 SIX = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 PAIRS = np.array([a + b for a in SIX for b in SIX])
