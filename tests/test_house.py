@@ -256,6 +256,8 @@ def test_imports_go_downward_only():
     [
         ("storage.py", "from companion import models"),
         ("progress.py", "from companion import storage"),
+        ("run.py", "from companion import storage"),
+        ("storage.py", "from companion import run"),
         ("distances/__init__.py", "from companion import training"),
         ("ensembles.py", "from companion import distances"),
         ("plots.py", "from companion.book import claims"),
@@ -285,7 +287,7 @@ def test_ruff_finds_nothing():
 
 def test_importing_the_package_imports_nothing_heavy():
     light = ("storage", "models", "datasets", "distances", "training", "ensembles")
-    light += ("isometry", "attacks", "book.claims")
+    light += ("isometry", "attacks", "run", "book.claims")
     rooms = [f"companion.{room}" for room in light]
     heavy = ["sklearn", "scipy", "torchvision", "matplotlib", "seaborn", "IPython", "pandas"]
     code = (
@@ -298,8 +300,9 @@ def test_importing_the_package_imports_nothing_heavy():
     assert json.loads(result.stdout) == []
 
 
-def test_importing_companion_alone_does_not_even_import_torch():
-    result = python("import companion, sys; print('torch' in sys.modules)", cwd=ROOT)
+@pytest.mark.parametrize("room", ["companion", "companion.run"])
+def test_importing_companion_alone_or_its_sizes_does_not_even_import_torch(room):
+    result = python(f"import {room}, sys; print('torch' in sys.modules)", cwd=ROOT)
     assert result.stdout.strip() == "False", result.stderr
 
 
