@@ -7,6 +7,7 @@ each chapter: `book/prologue`, `book/distances/metric_structure`,
 """
 
 from companion.book.exercises.answers import Answer
+from companion.book.exercises.exercise import Exercise, Mistake
 from companion.book.exercises.isometric_regularization import (
     flattering_attack,
     isometry_penalty_by_hand,
@@ -37,6 +38,8 @@ from companion.book.exercises.stacked_isometric_layers import (
 
 __all__ = [
     "Answer",
+    "Exercise",
+    "Mistake",
     "blind_rulers",
     "classifier_margin",
     "cube_step",

@@ -10,7 +10,6 @@ __all__ = [
     "Stopped",
     "answering",
     "attempted",
-    "close",
     "finite",
     "not_right",
     "number",
@@ -85,8 +84,15 @@ def answering(check: Callable[..., Answer]) -> Callable[..., Answer]:
 def attempted(solution: object) -> Callable:
     """The reader's function, made safe: whatever it does becomes an answer.
 
-    Raises Stopped at once for what is no function, and from the call for an error inside it and
-    for an untouched stub, which returns None or `...`.
+    Args:
+        solution: What the reader passed; None and `...` stand for an untouched stub.
+
+    Returns:
+        A function with the same arguments, which passes copies of the tensors on and raises
+        Stopped for an error inside the reader's function, and for what a stub returns.
+
+    Raises:
+        Stopped: For an untouched stub, and for what is no function.
 
     >>> attempted(len)([1, 2])
     2
@@ -101,7 +107,7 @@ def attempted(solution: object) -> Callable:
 
     def attempt(*given: object) -> object:
         try:
-            found = solution(*given)
+            found = solution(*(g.clone() if isinstance(g, Tensor) else g for g in given))
         except NotImplementedError:
             found = None
         except Exception as error:  # whatever a reader's function does, the page must go on
@@ -175,16 +181,6 @@ def several(found: object, count: int, *, asked: str) -> tuple | list:
     return found
 
 
-def close(given: Tensor, right: Tensor) -> bool:
-    """Whether two tensors agree within 0.1 % of the largest entry of the second.
-
-    >>> close(torch.tensor([1000.5, 0.5]), torch.tensor([1000.0, 0.0]))
-    True
-    """
-    # Relative to the largest entry, so that an entry near 0 needs no digits of its own.
-    return bool((given - right).abs().amax() <= 1e-3 * right.abs().amax())
-
-
 def recognised(given: Tensor, table: Mistakes) -> str | None:
     """The sentence of the first mistake that would give the same, None where none would.
 
@@ -195,7 +191,11 @@ def recognised(given: Tensor, table: Mistakes) -> str | None:
         (
             sentence
             for sentence, mistakes in table.items()
-            if any(close(given, mistake) for mistake in mistakes)
+            if any(_close(given, mistake) for mistake in mistakes)
         ),
         None,
     )
+
+
+def _close(given: Tensor, right: Tensor) -> bool:
+    return bool((given - right).abs().amax() <= 1e-3 * right.abs().amax() < torch.inf)

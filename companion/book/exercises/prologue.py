@@ -1,327 +1,348 @@
-"""Checks of the exercises of `book/prologue`.
+"""The exercises of `book/prologue`, tried at walls whose distance is known in closed form."""
 
-Each tries the reader's function at walls whose distance is known in closed form, says what is
-geometrically wrong, and never the answer.
-"""
-
-__all__ = [
-    "classifier_margin",
-    "cube_step",
-    "linear_margin",
-    "linearised_step",
-    "median_line",
-]
+__all__ = ["classifier_margin", "cube_step", "linear_margin", "linearised_step", "median_line"]
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
+from torch.func import grad
 
-from companion.book.exercises.answers import (
-    Answer,
-    answering,
-    attempted,
-    finite,
-    not_right,
-    number,
-    shaped,
-)
+from companion.book.exercises.exercise import Exercise, Mistake
+from companion.book.exercises.readings import Number, Points, Within
 from companion.book.exercises.walls import gaps, normals
 
 SCORE = "You measured the score; doubling w and b moves no wall, but doubled your distance."
-UNIT = (
-    "Your answer has the unit of a step along w, not of a length: try w twice as long."
-)
+UNIT = "Your answer has the unit of a step along w, not of a length: try w twice as long."
 EQUAL = (
     "The wall between two classes is where their scores are equal; its normal is the difference "
     "of both weights."
 )
 NEGATIVE = "A distance is never negative, on whichever side of the wall the point stands."
+BOTH = "Half of your lines look away from the wall: walk both ways."
+
+LENGTHS = Points(
+    lambda x, *_: (len(x),),
+    kind="one distance for each point belongs into a tensor.",
+    meaning="There are {n} points and one distance for each; your answer has shape {shape}.",
+    nan="A distance came out as NaN or infinite: between a class and itself there is no wall.",
+)
+_same = Within(relative=1e-3, absolute=1e-9)
 
 
-@answering
-def linear_margin(solution: Callable[[Tensor, Tensor, float], Tensor] | None) -> Answer:
+def _negative(given: Tensor, *_: object) -> Tensor:
+    return (given < 0).any()
+
+
+def _score(x: Tensor, w: Tensor, b: float) -> Tensor:
+    return x @ w + b
+
+
+def _one_wall() -> list[tuple]:
+    generator = torch.Generator().manual_seed(0)
+    x = 3 * torch.randn(20, 3, generator=generator, dtype=torch.float64)
+    return [(x, torch.tensor([2.0, -3.0, 0.5], dtype=torch.float64), 1.0)]
+
+
+linear_margin = Exercise(
     """Check a function of x (n, D), w (D,), b that returns the distances (n,) to w.x + b = 0.
 
     Tried at points on both sides; tolerance 0.1 %.
 
-    >>> linear_margin(lambda x, w, b: None)
-    not attempted yet
     >>> linear_margin(lambda x, w, b: (x @ w + b).abs())
     You measured the score; doubling w and b moves no wall, but doubled your distance.
-    """
-    x, w, b = _wall()
-    given = _lengths(attempted(solution)(x.clone(), w.clone(), b), len(x))
-    score = x @ w + b
-    if _same(given, score.abs() / w.norm()):
-        return Answer(True, "Right: the score over the length of the weights.")
-    if (given < 0).any():
-        return not_right(NEGATIVE)
-    if _same(given, score.abs()):
-        return not_right(SCORE)
-    if _same(given, score.abs() / w.square().sum()):
-        return not_right(UNIT)
-    return not_right(
-        f"The first point came out at {given[0]:.4g}: draw the wall and the foot of its "
-        "perpendicular through that point, and measure."
-    )
+    """,
+    cases=_one_wall,
+    returns=LENGTHS,
+    agree=_same,
+    right=lambda x, w, b: _score(x, w, b).abs() / w.norm(),
+    praise="Right: the score over the length of the weights.",
+    mistakes=(
+        Mistake(NEGATIVE, lambda x, w, b: _score(x, w, b) / w.norm(), when=_negative),
+        Mistake(SCORE, lambda x, w, b: _score(x, w, b).abs()),
+        Mistake(UNIT, lambda x, w, b: _score(x, w, b).abs() / w.square().sum()),
+    ),
+    otherwise=Mistake(
+        "The first point came out at {given[0]:.4g}: draw the wall and the foot of its "
+        "perpendicular through that point, and measure.",
+        lambda x, w, b: (x @ w).abs() / w.norm(),
+    ),
+)
 
 
-@answering
-def classifier_margin(solution: Callable[[Tensor, Tensor, Tensor], Tensor] | None) -> Answer:
+def _three_classes() -> list[tuple]:
+    # The third class has long weights: a steep score, whose wall is near where it is low.
+    generator = torch.Generator().manual_seed(1)
+    x = 2 * torch.randn(40, 2, generator=generator, dtype=torch.float64)
+    weights = torch.tensor([[1.0, 0.0], [-0.5, 1.0], [-1.0, -6.0]], dtype=torch.float64)
+    return [(x, weights, torch.tensor([1.0, 0.5, -2.0], dtype=torch.float64))]
+
+
+def _by_walls(measure: Callable) -> Callable:
+    """A solution made of the gaps of the scores and the lengths of normals and weights."""
+
+    def solution(x: Tensor, W: Tensor, b: Tensor) -> Tensor:
+        gap, own = gaps(x @ W.T + b)
+        return measure(gap, normals(own, W).norm(dim=2), W.norm(dim=1), own)
+
+    return solution
+
+
+def _at(walls: Tensor, k: Tensor) -> Tensor:
+    return walls.gather(1, k[:, None])[:, 0]
+
+
+_nearest_wall = _by_walls(lambda gap, normal, *_: (gap / normal).amin(1))
+
+classifier_margin = Exercise(
     """Check a function of x (n, D), weights W (C, D), b (C,) that returns the margins (n,).
 
     The classifier takes the class with the highest of the scores W x + b; the margin is the
     Euclidean distance to the nearest point of another class. Tried with three classes, at points
     of which some have their nearest wall elsewhere than to the second highest score.
 
-    >>> classifier_margin(lambda x, W, b: None)
-    not attempted yet
     >>> classifier_margin(lambda x, W, b: (x @ W.T + b).amax(1) / W.norm())
     The first point came out at ...: draw all walls around it, and which one it meets first.
-    """
-    x, weights, b = _three_classes()
-    given = _lengths(attempted(solution)(x.clone(), weights.clone(), b.clone()), len(x))
-    scores = x @ weights.T + b
-    if _same(given, _class_walls(scores, weights).amin(1)):
-        return Answer(True, "Right: the nearest of the walls, wherever its score stands.")
-    if (given < 0).any():
-        return not_right(NEGATIVE)
-    for mistake, sentence in _margin_mistakes(scores, weights):
-        if _same(given, mistake):
-            return not_right(sentence)
-    return not_right(
-        f"The first point came out at {given[0]:.4g}: draw all walls around it, and which one it "
-        "meets first."
-    )
+    """,
+    cases=_three_classes,
+    returns=LENGTHS,
+    agree=_same,
+    right=_nearest_wall,
+    praise="Right: the nearest of the walls, wherever its score stands.",
+    mistakes=(
+        Mistake(NEGATIVE, lambda x, W, b: -_nearest_wall(x, W, b), when=_negative),
+        Mistake(
+            "The second highest score need not belong to the nearest wall: a wall with a steep "
+            "score may be closer.",
+            _by_walls(lambda gap, normal, *_: _at(gap / normal, gap.argmin(1))),
+        ),
+        Mistake(SCORE, _by_walls(lambda gap, *_: gap.amin(1))),
+        Mistake(EQUAL, (
+            _by_walls(lambda gap, normal, weight, own: gap.amin(1) / weight[own]),
+            _by_walls(lambda gap, normal, weight, own: gap.amin(1) / weight[gap.argmin(1)]),
+            _by_walls(lambda gap, normal, weight, own: (gap / weight).amin(1)),
+            lambda x, W, b: (x @ W.T + b).amax(1).abs() / W.norm(dim=1)[(x @ W.T + b).argmax(1)],
+        )),
+        Mistake(UNIT, (
+            _by_walls(lambda gap, normal, *_: (gap / normal.square()).amin(1)),
+            _by_walls(lambda gap, normal, *_: _at(gap / normal.square(), gap.argmin(1))),
+        )),
+        Mistake(
+            "Between a class and itself there is no wall.",
+            lambda x, W, b: torch.zeros_like(x[:, 0]),
+        ),
+    ),
+    otherwise=Mistake(
+        "The first point came out at {given[0]:.4g}: draw all walls around it, and which one it "
+        "meets first.",
+        lambda x, W, b: 2 * _nearest_wall(x, W, b),
+    ),
+)
 
 
-@answering
-def cube_step(solution: Callable[[Tensor, Tensor, float], Tensor] | None) -> Answer:
+def _on_the_wall(step: Tensor, x: Tensor, w: Tensor, b: float) -> bool:
+    return bool((_score(x + step, w, b).abs() <= 1e-3 * _score(x, w, b).abs() + 1e-9).all())
+
+
+def _widths(step: Tensor, x: Tensor, w: Tensor, b: float) -> tuple[Tensor, Tensor]:
+    """Half-widths of the cubes of the steps, and of those that touch the wall."""
+    return step.abs().amax(1), _score(x, w, b).abs() / w.abs().sum()
+
+
+def _cube_numbers(step: Tensor, x: Tensor, w: Tensor, b: float) -> dict:
+    longest, shortest = _widths(step, x, w, b)
+    k = int((longest / shortest).argmax())
+    return {"after": _score(x + step, w, b)[0], "longest": longest[k], "shortest": shortest[k]}
+
+
+def _uphill(step: Tensor, x: Tensor, w: Tensor, b: float) -> bool:
+    before, after = _score(x, w, b), _score(x + step, w, b)
+    return bool((after.abs() > before.abs()).any() and (step @ w * before > 0).any())
+
+
+def _corner(x: Tensor, w: Tensor, b: float, *, over: Tensor | None = None) -> Tensor:
+    """Every coordinate moves as far, by the score over the length `over` of the weights."""
+    return -_score(x, w, b)[:, None] * w.sign() / (w.abs().sum() if over is None else over)
+
+
+cube_step = Exercise(
     """Check a function of x (n, D), w (D,), b that returns steps (n, D) onto w.x + b = 0.
 
     Each must be the shortest in the maximum norm, the largest change of a coordinate. Tried at
     points on both sides; tolerance 0.1 %.
 
-    >>> cube_step(lambda x, w, b: None)
-    not attempted yet
     >>> cube_step(lambda x, w, b: (x @ w + b)[:, None] * w.sign() / w.abs().sum())
     You walked away from the wall.
-    """
-    x, w, b = _wall()
-    step = shaped(
-        attempted(solution)(x.clone(), w.clone(), b),
-        tuple(x.shape),
+    """,
+    cases=_one_wall,
+    returns=Points(
+        lambda x, *_: x.shape,
         kind="a step belongs into a tensor with one row for each point.",
-        meaning=f"A step changes every coordinate of every point, shape {tuple(x.shape)}; yours "
-        "has shape {shape}.",
-    )
-    before, after = x @ w + b, (x + step) @ w + b
-    if _same(after, torch.zeros_like(after), scale=before):
-        return _cube_length(step, before.abs() / w.abs().sum())
-    if (after.abs() > before.abs()).any() and (step @ w * before > 0).any():
-        return not_right("You walked away from the wall.")
-    size = step.abs()
-    if _same(size, size.amax(1, keepdim=True).expand_as(size)):
-        return not_right(
+        meaning="A step changes every coordinate of every point, shape {asked}; yours has shape "
+        "{shape}.",
+    ),
+    accepts=lambda *given: _on_the_wall(*given) and _same(*_widths(*given)),
+    right=_corner,
+    praise="Right: all coordinates move as far as any does.",
+    mistakes=(
+        Mistake(
+            "Your step stands on the wall, but needs a cube of half-width {longest:.3g} where one "
+            "of {shortest:.3g} touches it: coordinates that move less than the largest one help "
+            "less than they may.",
+            lambda x, w, b: -_score(x, w, b)[:, None] * w / (w @ w),
+            when=_on_the_wall,
+        ),
+        Mistake(
+            "You walked away from the wall.",
+            (lambda *case: -_corner(*case), lambda x, w, b: -_corner(x, w, b).abs() * w.sign()),
+            when=_uphill,
+        ),
+        Mistake(
             "A cube reaches the wall with a corner: every coordinate helps, so the norm that "
-            "divides is the dual one."
-        )
-    return not_right(
-        f"After your step the first point has the score {after[0]:.4g} and not 0: it does not "
-        "stand on the wall."
-    )
+            "divides is the dual one.",
+            tuple(lambda x, w, b, p=p: _corner(x, w, b, over=w.norm(p)) for p in (2, torch.inf)),
+            when=lambda step, *_: _same(step.abs(), step.abs().amax(1, keepdim=True)),
+        ),
+    ),
+    otherwise=Mistake(
+        "After your step the first point has the score {after:.4g} and not 0: it does not stand "
+        "on the wall.",
+        lambda x, w, b: _corner(x, w, b) * x.new_tensor([1.0, 0.5, 1.0]),
+    ),
+    numbers=_cube_numbers,
+)
 
 
-@answering
-def linearised_step(solution: Callable[[Callable, Tensor], Tensor] | None) -> Answer:
+def _bent(z: Tensor) -> Tensor:
+    return z[0].square() + z[0] * z[1] + 2 * z[1] - 3
+
+
+def _left(step: Tensor, F: object, x: Tensor) -> float:
+    """The linear approximation of F after the step."""
+    return float(F(x) + grad(F)(x) @ step)
+
+
+def _newton(F: object, x: Tensor, *, power: int = 2) -> Tensor:
+    slope = grad(F)(x)
+    return -F(x) * slope / slope.norm() ** power
+
+
+linearised_step = Exercise(
     """Check a function of F and a point x (D,) that returns one step of DeepFool (D,).
 
     F maps a point to one number. The step is the shortest one to the zero of the linear
     approximation of F at x. Tried at points where F is positive and where it is negative.
 
-    >>> linearised_step(lambda F, x: None)
-    not attempted yet
     >>> linearised_step(lambda F, x: -torch.func.grad(F)(x))
     The linear approximation of F is ... after your step and not 0: ...
-    """
-    attempt = attempted(solution)
-    for point in ([1.5, 1.0], [0.5, -1.0], [3.0, 2.0]):
-        x = torch.tensor(point, dtype=torch.float64)
-        step = shaped(
-            attempt(_bent, x.clone()),
-            (2,),
-            kind="a step belongs into a tensor.",
-            meaning="A step changes each of the 2 coordinates; yours has shape {shape}.",
-        )
-        value, slope = _bent(x), torch.func.grad(_bent)(x)
-        if wrong := _wrong_step(step, value, slope):
-            return not_right(wrong)
-    return Answer(True, "Right: the nearest zero of the linear approximation.")
+    """,
+    cases=lambda: [
+        (_bent, torch.tensor(point, dtype=torch.float64))
+        for point in ([1.5, 1.0], [0.5, -1.0], [3.0, 2.0])
+    ],
+    returns=Points(
+        lambda F, x: x.shape,
+        kind="a step belongs into a tensor.",
+        meaning="A step changes each of the {n} coordinates; yours has shape {shape}.",
+    ),
+    agree=Within(relative=1e-3, absolute=1e-8),
+    right=_newton,
+    praise="Right: the nearest zero of the linear approximation.",
+    mistakes=(
+        Mistake(
+            "The score grew: you went deeper into the region.",
+            lambda F, x: -_newton(F, x),
+            when=lambda step, F, x: _left(step, F, x) / F(x) > 1,
+        ),
+        Mistake(
+            "The length of the step must solve the linearised equation; a step of length one "
+            "stops anywhere.",
+            lambda F, x: -F(x).sign() * grad(F)(x) / grad(F)(x).norm(),
+            when=lambda step, F, x: abs(step.norm() - 1) <= 1e-3,
+        ),
+        Mistake(
+            "Your step reaches the wall, but not by the shortest way: walk along the gradient.",
+            lambda F, x: torch.stack([-F(x) / grad(F)(x)[0], 0 * x[0]]),
+            when=lambda step, F, x: abs(_left(step, F, x)) < 1e-6,
+        ),
+        Mistake(
+            "You walked as far as the score is high; doubling F moves no wall, but doubled your "
+            "step.",
+            partial(_newton, power=1),
+        ),
+    ),
+    otherwise=Mistake(
+        "The linear approximation of F is {left:.4g} after your step and not 0: what must its "
+        "length be, if the slope along it is the length of the gradient?",
+        lambda F, x: _newton(F, x) / 2,
+    ),
+    numbers=lambda step, F, x: {"left": _left(step, F, x)},
+)
 
 
-@answering
-def median_line(solution: Callable[[Tensor, Tensor, float, Tensor], float] | None) -> Answer:
+def _lines() -> list[tuple]:
+    generator = torch.Generator().manual_seed(2)
+    x, w = torch.randn(2, 64, generator=generator, dtype=torch.float64)
+    u = torch.randn(999, 64, generator=generator, dtype=torch.float64)
+    return [(x, w, 0.5, u / u.norm(dim=1, keepdim=True))]
+
+
+def _ways(x: Tensor, w: Tensor, b: float, u: Tensor) -> Tensor:
+    """Along each line to the wall, in margins, negative against u."""
+    return -_score(x, w, b).sign() * w.norm() / (u @ w)
+
+
+def _ahead(t: Tensor) -> Tensor:
+    return torch.where(t > 0, t, torch.inf)
+
+
+median_line = Exercise(
     """Check a function of x (D,), w (D,), b and unit directions u (m, D) that returns a number.
 
     The number is the median, over the lines x + t u, of the way to w.x + b = 0 over the distance
     of x to it. Tried with 999 lines in 64 dimensions; tolerance 0.1 %.
 
-    >>> median_line(lambda x, w, b, u: None)
-    not attempted yet
     >>> median_line(lambda x, w, b, u: 64 ** 0.5)
     Your 8 is not the median: ...
-    """
-    x, w, b, u = _lines()
-    given = number(
-        attempted(solution)(x.clone(), w.clone(), b, u.clone()),
-        what="a median",
-        nan="a line that never meets the wall has an infinite length, not none.",
-    )
-    cosine = u @ w / w.norm()
-    ways = 1 / cosine.abs()
-    if abs(given / float(ways.median()) - 1) < 1e-3:
-        return Answer(True, "Right: both ways along each line, and the middle one of the lengths.")
-    return not_right(_line_sentence(given, cosine, float((x @ w + b).abs() / w.norm())))
-
-
-def _wall() -> tuple[Float[Tensor, "20 3"], Float[Tensor, " 3"], float]:
-    generator = torch.Generator().manual_seed(0)
-    x = 3 * torch.randn(20, 3, generator=generator, dtype=torch.float64)
-    return x, torch.tensor([2.0, -3.0, 0.5], dtype=torch.float64), 1.0
-
-
-def _same(given: Tensor, right: Tensor, *, scale: Tensor | None = None) -> bool:
-    scale = right if scale is None else scale
-    return bool(((given - right).abs() <= 1e-3 * scale.abs() + 1e-9).all())
-
-
-def _lengths(found: object, n: int) -> Float[Tensor, " n"]:
-    given = shaped(
-        found,
-        (n,),
-        kind="one distance for each point belongs into a tensor.",
-        meaning=f"There are {n} points and one distance for each; your answer has shape "
-        "{shape}.",
-    )
-    return finite(
-        given,
-        "A distance came out as NaN or infinite: between a class and itself there is no wall.",
-    )
-
-
-def _three_classes() -> tuple[
-    Float[Tensor, "40 2"], Float[Tensor, "3 2"], Float[Tensor, " 3"]
-]:
-    # The third class has long weights: steep scores, so that its wall is near where its score
-    # is low.
-    generator = torch.Generator().manual_seed(1)
-    x = 2 * torch.randn(40, 2, generator=generator, dtype=torch.float64)
-    weights = torch.tensor([[1.0, 0.0], [-0.5, 1.0], [-1.0, -6.0]], dtype=torch.float64)
-    return x, weights, torch.tensor([1.0, 0.5, -2.0], dtype=torch.float64)
-
-
-def _class_walls(
-    scores: Float[Tensor, "n C"], weights: Float[Tensor, "C D"]
-) -> Float[Tensor, "n C"]:
-    gap, own = gaps(scores)
-    return gap / normals(own, weights).norm(dim=2)
-
-
-def _margin_mistakes(
-    scores: Float[Tensor, "n C"], weights: Float[Tensor, "C D"]
-) -> list[tuple[Tensor, str]]:
-    gap, own = gaps(scores)
-    walls = _class_walls(scores, weights)
-    second = gap.argmin(1, keepdim=True)
-    lengths = weights.norm(dim=1)
-    runner_up = (
-        "The second highest score need not belong to the nearest wall: a wall with a steep score "
-        "may be closer."
-    )
-    squared = gap / normals(own, weights).square().sum(2)
-    return [
-        (walls.gather(1, second)[:, 0], runner_up),
-        (gap.amin(1), SCORE),
-        (gap.amin(1) / lengths[own], EQUAL),
-        ((gap / lengths).amin(1), EQUAL),
-        (gap.gather(1, second)[:, 0] / lengths[second[:, 0]], EQUAL),
-        (scores.amax(1).abs() / lengths[own], EQUAL),
-        (squared.amin(1), UNIT),
-        (squared.gather(1, second)[:, 0], UNIT),
-        (torch.zeros_like(walls[:, 0]), "Between a class and itself there is no wall."),
-    ]
-
-
-def _cube_length(step: Float[Tensor, "n D"], shortest: Float[Tensor, " n"]) -> Answer:
-    longest = step.abs().amax(1)
-    if _same(longest, shortest):
-        return Answer(True, "Right: all coordinates move as far as any does.")
-    k = int((longest / shortest).argmax())
-    return not_right(
-        f"Your step stands on the wall, but needs a cube of half-width {longest[k]:.3g} where one "
-        f"of {shortest[k]:.3g} touches it: coordinates that move less than the largest one help "
-        "less than they may."
-    )
-
-
-def _bent(z: Float[Tensor, " 2"]) -> Float[Tensor, ""]:
-    return z[0].square() + z[0] * z[1] + 2 * z[1] - 3
-
-
-def _wrong_step(step: Tensor, value: Tensor, slope: Tensor) -> str | None:
-    right = -value * slope / slope.square().sum()
-    if torch.allclose(step, right, rtol=1e-3):
-        return None
-    left = float(value + slope @ step)
-    if abs(left) > abs(float(value)) and float(slope @ step * value) > 0:
-        return "The score grew: you went deeper into the region."
-    if torch.isclose(step.norm(), torch.ones_like(value), rtol=1e-3):
-        return (
-            "The length of the step must solve the linearised equation; a step of length one "
-            "stops anywhere."
-        )
-    if abs(left) < 1e-6:
-        return "Your step reaches the wall, but not by the shortest way: walk along the gradient."
-    if torch.allclose(step, right * slope.norm(), rtol=1e-3):
-        return (
-            "You walked as far as the score is high; doubling F moves no wall, but doubled your "
-            "step."
-        )
-    return (
-        f"The linear approximation of F is {left:.4g} after your step and not 0: what must its "
-        "length be, if the slope along it is the length of the gradient?"
-    )
-
-
-def _lines() -> tuple[
-    Float[Tensor, " 64"], Float[Tensor, " 64"], float, Float[Tensor, "999 64"]
-]:
-    generator = torch.Generator().manual_seed(2)
-    x, w = torch.randn(2, 64, generator=generator, dtype=torch.float64)
-    u = torch.randn(999, 64, generator=generator, dtype=torch.float64)
-    return x, w, 0.5, u / u.norm(dim=1, keepdim=True)
-
-
-def _line_sentence(given: float, cosine: Tensor, margin: float) -> str:
-    ways, both = 1 / cosine.abs(), "Half of your lines look away from the wall: walk both ways."
-    toward = ways[cosine > 0], ways[cosine < 0]
-    if abs(given / float(ways.mean()) - 1) < 1e-3:
-        return (
+    """,
+    cases=_lines,
+    returns=Number(
+        "a median", nan="a line that never meets the wall has an infinite length, not none."
+    ),
+    agree=Within(relative=1e-3),
+    right=lambda *case: _ways(*case).abs().median(),
+    praise="Right: both ways along each line, and the middle one of the lengths.",
+    mistakes=(
+        Mistake(
             "A line almost parallel to the wall is almost infinitely long: the mean does not "
-            "exist, the median does."
-        )
-    if abs(given) == torch.inf or given < 0:
-        return both
-    one_way = [half.median() for half in toward]
-    one_way += [(sign / cosine).median() for sign in (1, -1)]
-    one_way += [ways.where(sign * cosine > 0, torch.inf).median() for sign in (1, -1)]
-    if any(abs(given - float(other)) < 1e-3 * abs(float(other)) for other in one_way):
-        return both
-    if abs(given / (margin * float(ways.median())) - 1) < 1e-3:
-        return "That is the median length of a line; the question is how many margins it has."
-    return (
-        f"Your {given:.4g} is not the median: take one line, and the cosine between it and the "
-        "normal of the wall."
-    )
+            "exist, the median does.",
+            lambda *case: _ways(*case).abs().mean(),
+        ),
+        Mistake(
+            BOTH,
+            (lambda *case: _ahead(_ways(*case)).mean(), lambda *case: _ways(*case).min()),
+            when=lambda given, *_: abs(given) == torch.inf or given < 0,
+        ),
+        Mistake(BOTH, tuple(
+            (lambda *case, middle=middle: middle(_ways(*case)))
+            for middle in (
+                lambda t: t.median(),
+                lambda t: t[t > 0].median(),
+                lambda t: (-t[t < 0]).median(),
+                lambda t: _ahead(t).median(),
+            )
+        )),
+        Mistake(
+            "That is the median length of a line; the question is how many margins it has.",
+            lambda x, w, b, u: (_score(x, w, b) / (u @ w)).abs().median(),
+        ),
+    ),
+    otherwise=Mistake(
+        "Your {given:.4g} is not the median: take one line, and the cosine between it and the "
+        "normal of the wall.",
+        lambda x, w, b, u: len(w) ** 0.5,
+    ),
+)
+
+__test__ = {name: globals()[name].asks for name in __all__}

@@ -16,12 +16,12 @@ from companion.book.exercises.answers import (
     Mistakes,
     answering,
     attempted,
-    close,
     finite,
     not_right,
     recognised,
     shaped,
 )
+from companion.book.exercises.readings import close
 
 
 @answering

@@ -17,13 +17,13 @@ from companion.book.exercises.answers import (
     Stopped,
     answering,
     attempted,
-    close,
     finite,
     not_right,
     recognised,
     several,
     shaped,
 )
+from companion.book.exercises.readings import close
 from companion.book.exercises.walls import gaps, normals
 
 ITSELF = "the predicted class has no wall to itself."

@@ -18,7 +18,6 @@ from companion.book.exercises.answers import (
     Stopped,
     answering,
     attempted,
-    close,
     finite,
     not_right,
     number,
@@ -26,6 +25,7 @@ from companion.book.exercises.answers import (
     several,
     shaped,
 )
+from companion.book.exercises.readings import close
 
 
 @answering
