@@ -1,147 +1,339 @@
 """The book's extension: cache key, boxes, docstrings, the ledger and the pages made of it."""
 
+import ast
 import copy
 import html.parser
 import os
 from types import SimpleNamespace
 
+import grimp
 import nbformat
 import pytest
 from docutils import nodes, utils
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
+from myst_nb.core.config import NbParserConfig
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 import barriers
 import bookext
 import boxes
 import chaptercache
+import chapters
 import claimpage
 import docstrings
 import ledger
 import reportcard
 import rounding
+from companion import run
 from companion.book import claims as rulers
 
-# --- where executed chapters are kept
+# --- where executed chapters are kept, and what each rests on
+
+SOURCES = {
+    "companion/__init__.py": "",
+    "companion/ground.py": "ZERO = 0",
+    "companion/rulers/__init__.py": "from .metric import length",
+    "companion/rulers/metric.py": '"""Lengths."""\ndef length(x, *, n=2):\n    return x ** n\n',
+    "companion/rulers/scale.txt": "0 1 2",
+    "companion/shapes.py": "def circle():\n    from companion import ground\n",
+    "companion/unused.py": "",
+    "companion/book/__init__.py": "",
+    "companion/book/claims.py": "",
+    "companion/book/exercises/__init__.py": "",
+    "companion/book/exercises/a.py": "from companion.book.exercises import answers",
+    "companion/book/exercises/b.py": "",
+    "companion/book/exercises/answers.py": "",
+    "companion/book/results/__init__.py": "",
+    "companion/book/results/one.json": "{}",
+    "companion/book/results/two.json": "{}",
+    "companion/book/widgets/__init__.py": "",
+    "companion/book/widgets/static/a.js": "",
+    "constraints.txt": "# locked\ntorch==2.0\n",
+    "pyproject.toml": '[project]\nname = "x"\ndependencies = ["torch>=2"]\n',
+}
+IMPORTS = """import sys
+if "google.colab" in sys.modules:
+    %pip install -q "git+https://example.org/book"
+import torch
+from companion import shapes
+from companion.rulers import length
+from companion.book import results, widgets
+from companion.book.exercises import a as exercises
+"""
+DATA = "data/MNIST/raw/train-images-idx3-ubyte.gz"
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    """A small checkout, and no data but its own."""
-    for name in ("COMPANION_DATA", "COMPANION_CACHE", *chaptercache.VARIABLES):
+    """A small checkout with one chapter, and no data but its own."""
+    names = ("COMPANION_DATA", "COMPANION_CACHE", run.VARIABLE, *chaptercache.VARIABLES)
+    for name in names:
         monkeypatch.delenv(name, raising=False)
-    for name in ("companion/claims.py", "companion/results/long.json", "companion/static/a.js"):
-        path = tmp_path / "checkout" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(name)
-    for name in chaptercache.FILES:
-        (tmp_path / "checkout" / name).write_text(name)
+    for name, text in SOURCES.items():
+        put(tmp_path / "checkout" / name, text)
+    chapter(tmp_path / "checkout")
     return tmp_path / "checkout"
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "companion/claims.py",
-        "companion/results/long.json",
-        "companion/static/a.js",
-        "companion/new.py",
-        "constraints.txt",
-        "pyproject.toml",
-        "data/MNIST/raw/train-images-idx3-ubyte.gz",
-        "data/cifar10-small.npz",
-    ],
-)
-def test_what_a_chapter_rests_on_changes_the_key(root, name):
-    before = chaptercache.key(root)
-    path = root / name
+def put(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("changed")
-    assert chaptercache.key(root) != before
+    path.write_text(text)
+
+
+def chapter(root, *cells, name="part/a"):
+    """Write a chapter with these cells, by default the imports and one kept result."""
+    cells = cells or (IMPORTS, 'results.kept("one").values')
+    made = new_notebook(cells=[new_code_cell(text) for text in cells])
+    path = root / "book" / f"{name}.ipynb"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(made, path)
+    return path
+
+
+def key(root, name="part/a"):
+    return chaptercache.key(root, root / "book" / f"{name}.ipynb")
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "text"),
     [
-        "companion/__pycache__/claims.cpython-311.pyc",
-        "companion/distances/__pycache__/metric.txt",
-        "companion/old.pyc",
-        "data/references/network.pt",
-        "data/0f3a.pt",
-        "tests/test_claims.py",
-        "book/index.md",
-        "README.md",
+        ("companion/__init__.py", "__version__ = 1"),
+        ("companion/ground.py", "ZERO = 1"),  # imported inside a function, two modules away
+        ("companion/rulers/__init__.py", "length = 2"),
+        ("companion/rulers/metric.py", "length = 2"),
+        ("companion/rulers/scale.txt", "0 1 3"),
+        ("companion/rulers/new.txt", "3"),
+        ("companion/book/__init__.py", "x = 1"),
+        ("companion/book/exercises/a.py", "x = 1"),
+        ("companion/book/exercises/answers.py", "x = 1"),
+        ("companion/book/results/__init__.py", "x = 1"),
+        ("companion/book/results/one.json", "[]"),
+        ("companion/book/widgets/static/a.js", "// "),
+        ("constraints.txt", "torch==2.1\n"),
+        ("pyproject.toml", '[project]\ndependencies = ["torch", "numpy"]\n'),
+        (DATA, "1234"),
+        ("data/cifar10-small.npz", "1"),
     ],
 )
-def test_what_no_chapter_rests_on_leaves_the_key(root, name):
-    before = chaptercache.key(root)
-    path = root / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("new")
-    assert chaptercache.key(root) == before
+def test_what_a_chapter_rests_on_changes_its_key(root, name, text):
+    before = key(root)
+    put(root / name, text)
+    assert key(root) != before
 
 
-@pytest.mark.parametrize("name", chaptercache.VARIABLES)
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("companion/unused.py", "x = 1"),
+        ("companion/new.py", "x = 1"),
+        ("companion/book/claims.py", "x = 1"),
+        ("companion/book/exercises/b.py", "x = 1"),  # another chapter's room
+        ("companion/book/results/two.json", "[]"),
+        ("companion/__pycache__/ground.cpython-311.pyc", "new"),
+        ("companion/rulers/__pycache__/metric.txt", "new"),
+        ("companion/rulers/old.pyc", "new"),
+        ("constraints.txt", "# locked again\n\ntorch==2.0\n"),
+        ("pyproject.toml", '[project]\nname = "y"\ndependencies = ["torch>=3"]\n[tool.ruff]\n'),
+        ("data/references/network.pt", "new"),
+        ("data/0f3a.pt", "new"),
+        ("tests/test_claims.py", "new"),
+        ("book/index.md", "new"),
+        ("book/b.ipynb", "{}"),
+        ("README.md", "new"),
+    ],
+)
+def test_what_a_chapter_does_not_rest_on_leaves_its_key(root, name, text):
+    before = key(root)
+    put(root / name, text)
+    assert key(root) == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"""Other words."""\ndef length(x, *, n=2):\n    return x ** n\n',
+        '# A comment.\n\n\ndef length(x, *, n=2):\n    "Words."\n    return x**n  # why\n',
+    ],
+)
+def test_words_about_the_code_leave_the_key(root, text):
+    before = key(root)
+    put(root / "companion/rulers/metric.py", text)
+    assert key(root) == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def length(x, *, n=3):\n    return x ** n\n",
+        "def length(x, *, m=2):\n    return x ** m\n",
+        "def length(x, n=2):\n    return x ** n\n",
+        'def length(x, *, n=2):\n    print("words")\n    return x ** n\n',
+        'WORDS = "Lengths."\ndef length(x, *, n=2):\n    return x ** n\n',
+        "@cache\ndef length(x, *, n=2):\n    return x ** n\n",
+        "def length(x, *, n=2) -> int:\n    return x ** n\n",
+        "def length(x, *, n=2)\n",  # broken, and found out when it is executed
+    ],
+)
+def test_every_change_of_the_code_changes_the_key(root, text):
+    before = key(root)
+    put(root / "companion/rulers/metric.py", text)
+    assert key(root) != before
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "from companion import shapes",
+        "from companion import rulers, shapes as s",
+        "from companion.shapes import circle",
+        "from companion.shapes import *",
+        "import companion.shapes",
+        "import os, companion.shapes as s",
+        "%matplotlib inline\nif True:\n    !ls\n    from companion import shapes",
+        "def late():\n    import companion.shapes",
+        "this is no Python",
+    ],
+)
+def test_imports_are_found_however_they_are_written(root, cell):
+    path = chapter(root, "x = 1", cell)
+    found = chaptercache.rests_on(root, path)
+    assert {root / "companion" / name for name in ("shapes.py", "ground.py")} <= set(found)
+
+
+@pytest.mark.parametrize("cell", ["import torch", "x = 1", "'import companion.shapes'"])
+def test_a_chapter_that_imports_nothing_of_the_package_rests_on_nothing_of_it(root, cell):
+    assert chaptercache.rests_on(root, chapter(root, cell)) == []
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [
+        ('results.kept("one")', {"one"}),
+        ('a, b = results.kept("one"), results.kept("two")', {"one", "two"}),
+        ("results.kept(name)", {"one", "two"}),
+        ('k = results.kept\nresults.kept("one")', {"one", "two"}),
+        ("x = 1", {"one", "two"}),
+    ],
+)
+def test_a_chapter_rests_on_the_kept_results_that_it_names(root, cell, names):
+    found = chaptercache.rests_on(root, chapter(root, IMPORTS, cell))
+    assert {path.stem for path in found if path.suffix == ".json"} == names
+
+
+def test_editing_an_exercise_executes_one_chapter(root):
+    chapter(root, IMPORTS.replace("a as", "b as"), name="b")
+    before = key(root), key(root, "b")
+    put(root / "companion/book/exercises/b.py", "x = 1")
+    assert key(root) == before[0] and key(root, "b") != before[1]
+
+
+def test_exercises_that_import_all_rooms_are_found_too(root):
+    put(root / "companion/book/exercises/__init__.py", "from companion.book.exercises import b")
+    before = key(root)
+    put(root / "companion/book/exercises/b.py", "x = 1")
+    assert key(root) != before
+
+
+@pytest.mark.parametrize("path", chapters.chapters(), ids=lambda path: path.stem)
+def test_a_chapters_modules_are_those_that_grimp_finds(path):
+    graph = grimp.build_graph("companion", cache_dir=None)
+    named = chaptercache._imports(ast.parse("\n".join(chaptercache._code(path))))
+    wanted, todo = {"companion"}, [name for name in named if name in graph.modules]
+    while todo:
+        name = todo.pop()
+        if name not in wanted:
+            wanted.add(name)
+            todo += [*graph.find_modules_directly_imported_by(name), name.rpartition(".")[0]]
+    found = chaptercache.rests_on(chapters.ROOT, path)
+    names = [file.relative_to(chapters.ROOT).with_suffix("") for file in found]
+    names = {".".join(name.parts).removesuffix(".__init__") for name in names}
+    assert {name for name in names if name in graph.modules} == wanted
+
+
+@pytest.mark.parametrize("name", [*chaptercache.VARIABLES, run.VARIABLE])
 def test_the_variables_of_a_run_change_the_key_and_back(root, monkeypatch, name):
-    before = chaptercache.key(root)
-    monkeypatch.setenv(name, "mnist")
-    assert chaptercache.key(root) != before
+    before = key(root)
+    monkeypatch.setenv(name, "1")
+    assert key(root) != before
     monkeypatch.delenv(name)
-    assert chaptercache.key(root) == before
+    assert key(root) == before
 
 
 def test_a_file_that_goes_or_moves_changes_the_key(root):
-    before = chaptercache.key(root)
-    (root / "companion/claims.py").rename(root / "companion/claim.py")
-    renamed = chaptercache.key(root)
-    (root / "companion/claim.py").unlink()
-    assert len({before, renamed, chaptercache.key(root)}) == 3
+    before = key(root)
+    (root / "companion/rulers/scale.txt").rename(root / "companion/rulers/scales.txt")
+    renamed = key(root)
+    (root / "companion/rulers/scales.txt").unlink()
+    assert len({before, renamed, key(root)}) == 3
+
+
+def test_names_and_sizes_of_the_data_change_the_key_and_nothing_else_of_them(root):
+    put(root / DATA, "1234")
+    before = key(root)
+    put(root / DATA, "4321")
+    assert key(root) == before
+    put(root / DATA, "12345")
+    assert key(root) != before
+    put(root / DATA, "1234")
+    (root / DATA).rename(root / DATA.replace("train", "t10k"))
+    assert key(root) != before
 
 
 def test_the_same_data_in_another_place_is_the_same_data(root, tmp_path, monkeypatch):
     for place in (root / "data", tmp_path / "elsewhere"):
-        (place / "MNIST/raw").mkdir(parents=True)
-        (place / "MNIST/raw/train-labels-idx1-ubyte.gz").write_bytes(b"1234")
-    here = chaptercache.key(root)
+        put(place / "MNIST/raw/train-labels-idx1-ubyte.gz", "1234")
+    here = key(root)
     assert chaptercache.data_files(root) == [("MNIST/raw/train-labels-idx1-ubyte.gz", 4)]
     for name in ("COMPANION_DATA", "COMPANION_CACHE"):
         monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
-        assert chaptercache.key(root) == here
+        assert key(root) == here
 
 
 def test_the_files_of_another_data_set_do_not_change_the_key(root, monkeypatch):
     monkeypatch.setenv("COMPANION_DATASET", "digits")
-    before = chaptercache.key(root), chaptercache.package_key(root)
-    (root / "data/MNIST/raw").mkdir(parents=True)
-    (root / "data/MNIST/raw/train-labels-idx1-ubyte.gz").write_bytes(b"1234")
-    assert (chaptercache.key(root), chaptercache.package_key(root)) == before
+    before = key(root)
+    put(root / DATA, "1234")
+    assert key(root) == before
     monkeypatch.setenv("COMPANION_DATASET", "mnist")
-    with_file = chaptercache.key(root)
-    (root / "data/MNIST/raw/train-labels-idx1-ubyte.gz").unlink()
-    assert chaptercache.key(root) != with_file
+    with_file = key(root)
+    (root / DATA).unlink()
+    assert key(root) != with_file
 
 
-def test_the_folders_used_last_are_kept(root, monkeypatch):
-    folders = []
+def test_what_was_measured_by_the_same_code_counts_for_every_run(root, monkeypatch):
+    path = root / "book/part/a.ipynb"
+    before = chaptercache.code_key(root, path)
+    monkeypatch.setenv("COMPANION_DATASET", "mnist")
+    monkeypatch.setenv(run.VARIABLE, "hour")
+    put(root / DATA, "1234")
+    assert chaptercache.code_key(root, path) == before
+    put(root / "companion/ground.py", "ZERO = 1")
+    assert chaptercache.code_key(root, path) != before
+
+
+def test_the_folders_used_last_are_kept_of_every_chapter(root, monkeypatch):
+    path, other = root / "book/part/a.ipynb", chapter(root, name="part")
+    folders, alone = [], chaptercache.folder(root, other)
     for k in range(6):
         monkeypatch.setenv("COMPANION_DATASET", f"set {k}")
-        folders.append(chaptercache.folder(root))
+        folders.append(chaptercache.folder(root, path))
         # One after another even where the clock of the disk is coarse; the first stays in use.
         os.utime(folders[-1], (1000 + k, 1000 + k))
         os.utime(folders[0], (2000 + k, 2000 + k))
-    kept = set((root / "_build/.jupyter_cache").iterdir())
+    kept = set((root / "_build/.jupyter_cache/book.part.a").iterdir())
     assert kept == {folders[0], *folders[3:]}
-    assert all(folder.is_absolute() for folder in folders)
+    assert all(folder.is_absolute() for folder in folders) and alone.is_dir()
 
 
 def test_going_back_finds_the_same_folder(root, monkeypatch):
-    first = chaptercache.folder(root)
+    path = root / "book/part/a.ipynb"
+    first = chaptercache.folder(root, path)
     (first / "global.db").write_text("executed")
     monkeypatch.setenv("COMPANION_DATASET", "mnist")
-    assert chaptercache.folder(root) != first
+    assert chaptercache.folder(root, path) != first
     monkeypatch.delenv("COMPANION_DATASET")
-    assert (chaptercache.folder(root) / "global.db").read_text() == "executed"
+    assert (chaptercache.folder(root, path) / "global.db").read_text() == "executed"
 
 
 # --- boxes
@@ -616,39 +808,38 @@ def build(tmp_path, monkeypatch):
         metadata={doc: {} for doc in files}
         | {"book/claims": {"late": ["claims-ledger"]}, "book/index": {"late": ["living-figure"]}},
         nb_metadata={},
-        doc2path=lambda doc: doc + files[doc],
+        doc2path=lambda doc: str(tmp_path / (doc + files[doc])),
         get_domain=lambda name: domain,
     )
-    config = SimpleNamespace(nb_execution_cache_path=str(tmp_path / "cache"))
+    for name in ("a", "b"):
+        chapter(tmp_path, "x = 1", name=name)
     outdir = tmp_path / "_build" / "html"
-    app = SimpleNamespace(
-        outdir=outdir, srcdir=tmp_path, env=env, domain=domain, config=config, said=[]
-    )
+    app = SimpleNamespace(outdir=outdir, srcdir=tmp_path, env=env, domain=domain, said=[])
     logger = SimpleNamespace(warning=lambda text, location=None: app.said.append((location, text)))
     monkeypatch.setattr(bookext, "logger", logger)
 
-    chapters = {}
-    monkeypatch.setattr(bookext, "executed", lambda cache, path: chapters.get(path))
+    done = {}
+    monkeypatch.setattr(bookext, "executed", lambda root, path: done.get(path))
 
     def ran(doc, *cells):
-        chapters[f"{doc}.ipynb"] = notebook(*cells)
+        done[env.doc2path(doc)] = notebook(*cells)
 
     app.ran, app.ledger = ran, tmp_path / "_build" / "ledger"
     return app
 
 
 def test_the_executed_chapter_comes_from_the_cache_with_its_records(tmp_path):
-    cache = get_cache(str(tmp_path / "cache"))
     source = new_notebook(cells=[new_code_cell("check(...)", metadata={"claim": "metric/tear"})])
     source.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     path = tmp_path / "chapter.ipynb"
     nbformat.write(source, path)
-    assert bookext.executed(cache, str(path)) is None
+    assert bookext.executed(tmp_path, str(path)) is None
+    cache = get_cache(chaptercache.folder(tmp_path, path))
     done = copy.deepcopy(source)
     done.cells[0].outputs = [new_output("display_data", metadata={ledger.CLAIM: record()})]
     done.cells[0].execution_count = 1
     cache.cache_notebook_bundle(CacheBundleIn(done, str(path)), check_validity=False)
-    found = ledger.read(bookext.executed(cache, str(path)), "book/a")
+    found = ledger.read(bookext.executed(tmp_path, str(path)), "book/a")
     assert [entry["key"] for entry in found["claims"]] == ["metric/tear"]
     assert [entry["key"] for entry in found["cells"]] == ["metric/tear"]
 
@@ -679,11 +870,39 @@ def test_a_key_used_twice_is_a_warning_each_time(build):
 
 def test_a_chapter_that_failed_is_read_again_and_not_reported_twice(build):
     build.ran("book/b")
+    for doc in ("book/a", "book/b"):
+        build.env.docname = doc
+        bookext.dress(build, utils.new_document("page"))
     build.env.nb_metadata = {"book/a": {"exec_data": {"succeeded": False}}, "book/b": {}}
     bookext.collect(build, build.env)
     assert build.said == []
-    assert bookext.read_failed_again(build, build.env, set(), set(), set()) == ["book/a"]
-    assert bookext.read_failed_again(build, build.env, set(), {"book/a"}, set()) == []
+    assert bookext.read_again(build, build.env, set(), set(), set()) == ["book/a"]
+    assert bookext.read_again(build, build.env, set(), {"book/a"}, set()) == []
+
+
+def test_a_chapter_is_read_again_when_what_it_rests_on_has_changed(build, monkeypatch):
+    put(build.srcdir / "companion/__init__.py", "")
+    chapter(build.srcdir, "import companion", name="a")
+    for doc in ("book/a", "book/b", "book/index"):
+        build.env.docname = doc
+        bookext.dress(build, utils.new_document("page"))
+    nothing = set(), set(), set()
+    assert bookext.read_again(build, build.env, *nothing) == []
+    put(build.srcdir / "companion/__init__.py", "x = 1")
+    assert bookext.read_again(build, build.env, *nothing) == ["book/a"]
+    monkeypatch.setenv("COMPANION_DATASET", "mnist")
+    assert sorted(bookext.read_again(build, build.env, *nothing)) == ["book/a", "book/b"]
+
+
+def test_a_chapter_is_read_from_its_own_cache(build):
+    build.env.mystnb_config = NbParserConfig(execution_timeout=7)
+    chosen = []
+    for doc in ("book/a", "book/b", "book/index"):
+        bookext.choose_cache(build, doc, [""])
+        chosen.append(build.env.mystnb_config.execution_cache_path)
+    assert chosen[0] == str(chaptercache.folder(build.srcdir, build.env.doc2path("book/a")))
+    assert chosen[0] != chosen[1] and chosen[2] == chosen[1]
+    assert build.env.mystnb_config.execution_timeout == 7
 
 
 @pytest.mark.parametrize(

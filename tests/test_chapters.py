@@ -665,10 +665,9 @@ def test_execution_keeps_what_worked_and_runs_what_failed_again(tmp_path, capsys
     good, bad = tmp_path / "good.ipynb", tmp_path / "bad.ipynb"
     good.write_text(normalize.text(normalize.normal(book(cell("print(6 * 7)")))))
     bad.write_text(normalize.text(normalize.normal(book(cell("raise ValueError('torn')")))))
-    folder = tmp_path / "cache"
-    (failure,) = execute([good, bad], folder, tmp_path)
+    (failure,) = execute([good, bad], tmp_path)
     assert failure.startswith("bad: failed") and failure.endswith("ValueError: torn")
     assert "good: executed in" in capsys.readouterr().out
-    (failure,) = execute([good, bad], folder, tmp_path)
+    (failure,) = execute([good, bad], tmp_path)
     assert failure.endswith("ValueError: torn")
     assert "good: from the cache" in capsys.readouterr().out

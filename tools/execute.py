@@ -17,7 +17,7 @@ from pathlib import Path
 
 import nbformat
 from jupyter_cache import get_cache
-from jupyter_cache.base import CacheBundleIn
+from jupyter_cache.base import CacheBundleIn, JupyterCacheAbstract
 from jupyter_cache.executors.utils import single_nb_execution
 
 from chapters import ROOT, chapters
@@ -46,13 +46,22 @@ def selected(paths: list[Path], name: str | None, root: Path = ROOT) -> list[Pat
     return [known[wanted]]
 
 
-def execute(paths: list[Path], folder: Path, root: Path = ROOT, *, workers: int = 2) -> list[str]:
-    """Execute into the cache what is not in it yet; returns one text for each failed chapter.
+def execute(paths: list[Path], root: Path = ROOT, *, workers: int = 2) -> list[str]:
+    """Execute into their caches the chapters that are not in them yet.
 
-    Prints a line for each chapter with its seconds. Only this process writes to the cache.
+    Prints a line for each chapter with its seconds. Only this process writes to the caches.
+
+    Args:
+        paths: The notebooks, inside the checkout.
+        root: The checkout.
+        workers: How many at a time.
+
+    Returns:
+        One text for each chapter that failed.
     """
-    cache = get_cache(folder)
-    missing = [path for path in paths if not _cached(cache, path)]
+    # Now, since what is edited while the chapters run belongs to their next execution.
+    caches = {path: _cache(root, path) for path in paths}
+    missing = [path for path in paths if not _cached(caches[path], path)]
     for path in paths:
         if path not in missing:
             print(f"{_name(path, root)}: from the cache", flush=True)
@@ -62,7 +71,7 @@ def execute(paths: list[Path], folder: Path, root: Path = ROOT, *, workers: int 
     with ProcessPoolExecutor(min(workers, len(missing))) as pool:
         runs = {pool.submit(_run, path): path for path in missing}
         for run in as_completed(runs):
-            failures += _kept(cache, run, runs[run], root)
+            failures += _kept(caches[runs[run]], run, runs[run], root)
     return failures
 
 
@@ -70,7 +79,14 @@ def _name(path: Path, root: Path) -> str:
     return path.relative_to(root).with_suffix("").as_posix()
 
 
-def _cached(cache, path: Path) -> bool:
+def _cache(root: Path, path: Path) -> JupyterCacheAbstract:
+    cache = get_cache(chaptercache.folder(root, path))
+    # Of the same imports with other cells, too, only the states used last are kept.
+    cache.change_cache_limit(chaptercache.KEPT)
+    return cache
+
+
+def _cached(cache: JupyterCacheAbstract, path: Path) -> bool:
     try:
         cache.match_cache_notebook(nbformat.read(path, as_version=4))
     except KeyError:
@@ -91,7 +107,7 @@ def _run(path: Path) -> tuple[nbformat.NotebookNode, float, str | None]:
     return result.nb, result.time, None if result.err is None else str(result.err)
 
 
-def _kept(cache, run: Future, path: Path, root: Path) -> list[str]:
+def _kept(cache: JupyterCacheAbstract, run: Future, path: Path, root: Path) -> list[str]:
     name = _name(path, root)
     try:
         notebook, seconds, error = run.result()
@@ -120,7 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         print(error)
         return 1
-    failures = execute(paths, chaptercache.folder(ROOT))
+    failures = execute(paths)
     for failure in failures:
         print(f"\n{failure}", flush=True)
     if failures:

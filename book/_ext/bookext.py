@@ -13,7 +13,6 @@ import nbformat
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from jupyter_cache import get_cache
-from jupyter_cache.base import JupyterCacheAbstract
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
@@ -64,8 +63,8 @@ def setup(app: Sphinx) -> dict:
         app.add_directive(page, LedgerDirective)
     app.add_directive("living-figure", LivingFigure)
     app.add_directive("verdict-key", VerdictKey)
-    app.connect("config-inited", choose_cache)
-    app.connect("env-get-outdated", read_failed_again)
+    app.connect("env-get-outdated", read_again)
+    app.connect("source-read", choose_cache)
     app.connect("doctree-read", dress)
     app.connect("env-updated", collect)
     app.connect("doctree-resolved", show)
@@ -76,17 +75,29 @@ def setup(app: Sphinx) -> dict:
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def choose_cache(app: Sphinx, config: object) -> None:
-    """Executed chapters of another package, lock, data set or size lie in another folder."""
-    config.nb_execution_cache_path = str(chaptercache.folder(app.srcdir))
+def choose_cache(app: Sphinx, doc: str, source: list[str]) -> None:
+    """Each chapter has a cache of its own, by what it rests on: its imports, data set and size."""
+    path = str(app.env.doc2path(doc))
+    if path.endswith(".ipynb"):
+        cache = str(chaptercache.folder(app.srcdir, path))
+        app.env.mystnb_config = app.env.mystnb_config.copy(execution_cache_path=cache)
 
 
-def read_failed_again(
+def read_again(
     app: Sphinx, env: BuildEnvironment, added: set, changed: set, removed: set
 ) -> list[str]:
-    """A chapter whose execution failed is never up to date: the next build must fail as well."""
+    """The chapters that are not up to date though their files are.
+
+    What one rests on has changed since it was read (`dress` notes its key), or its execution
+    failed: the next build must fail as well.
+    """
     rest = env.found_docs - added - changed - removed
-    return [doc for doc in rest if _run(env, doc).get("succeeded") is False]
+    return [
+        doc
+        for doc in rest
+        if _run(env, doc).get("succeeded") is False
+        or env.metadata[doc].get("chapter_key") != _key(app, doc)
+    ]
 
 
 def dress(app: Sphinx, doctree: nodes.document) -> None:
@@ -95,6 +106,8 @@ def dress(app: Sphinx, doctree: nodes.document) -> None:
     doc = app.env.docname
     if late := [node["page"] for node in doctree.findall(LateNode)]:
         app.env.metadata[doc]["late"] = late
+    if key := _key(app, doc):
+        app.env.metadata[doc]["chapter_key"] = key
     run = _run(app.env, doc)
     title = next(doctree.findall(nodes.title), None)
     if title is not None and run.get("runtime") is not None:
@@ -115,13 +128,12 @@ def running_time(seconds: float, data: str) -> str:
 
 def collect(app: Sphinx, env: BuildEnvironment) -> list[str]:
     """Read the executed chapters, write this data set's ledger, have its pages written anew."""
-    cache = get_cache(app.config.nb_execution_cache_path)
     found = {"claims": [], "columns": [], "cells": []}
-    package = chaptercache.package_key(app.srcdir)
     for doc in _in_order(env):
-        if not str(env.doc2path(doc)).endswith(".ipynb"):
+        path = str(env.doc2path(doc))
+        if not path.endswith(".ipynb"):
             continue
-        notebook = executed(cache, env.doc2path(doc))
+        notebook = executed(app.srcdir, path)
         if notebook is None:
             # An execution that failed has been reported already, with its traceback.
             if _run(env, doc).get("succeeded") is not False:
@@ -131,7 +143,7 @@ def collect(app: Sphinx, env: BuildEnvironment) -> list[str]:
                     location=doc,
                 )
             continue
-        chapter = ledger.read(notebook, doc, package)
+        chapter = ledger.read(notebook, doc, chaptercache.code_key(app.srcdir, path))
         for kind, entries in chapter.items():
             found[kind] += entries
     for sentence in ledger.complaints(found):
@@ -145,12 +157,13 @@ def collect(app: Sphinx, env: BuildEnvironment) -> list[str]:
     return sorted(late)
 
 
-def executed(cache: JupyterCacheAbstract, path: str) -> dict | None:
+def executed(root: Path, path: str) -> dict | None:
     """A chapter with its outputs, from the notebook cache; None if it has not been executed.
 
     Whether a chapter ran during this build or before it, its outputs are in the cache. The copy in
     `_build/jupyter_execute` has them only if it ran during this build.
     """
+    cache = get_cache(chaptercache.folder(root, path))
     try:
         return cache.merge_match_into_notebook(nbformat.read(path, as_version=4))[1]
     except KeyError:
@@ -182,8 +195,7 @@ def show(app: Sphinx, doctree: nodes.document, doc: str) -> None:
 def living_figure(app: Sphinx, chapter: str, doc: str) -> str:
     """The HTML of a chapter's first living figure, as it stands in the chapter itself."""
     known = chapter in app.env.found_docs
-    cache = get_cache(app.config.nb_execution_cache_path)
-    notebook = executed(cache, app.env.doc2path(chapter)) if known else None
+    notebook = executed(app.srcdir, app.env.doc2path(chapter)) if known else None
     for cell in notebook["cells"] if notebook else ():
         for output in cell.get("outputs", []):
             text = "".join(output.get("data", {}).get("text/html", ""))
@@ -235,6 +247,12 @@ def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
 def _run(env: BuildEnvironment, doc: str) -> dict:
     """How a page's notebook was executed, now or when it went into the cache; empty if never."""
     return getattr(env, "nb_metadata", {}).get(doc, {}).get("exec_data") or {}
+
+
+def _key(app: Sphinx, doc: str) -> str | None:
+    """The present key of a chapter; None for any other page."""
+    path = str(app.env.doc2path(doc))
+    return chaptercache.key(app.srcdir, path) if path.endswith(".ipynb") else None
 
 
 def _ledgers(app: Sphinx) -> Path:
