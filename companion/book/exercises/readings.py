@@ -67,7 +67,8 @@ class Points:
         kind: The end of the sentence for what is no tensor.
         meaning: The sentence for another shape; it may name `{shape}`, what came, `{asked}`, what
             was to come, and `{n}`, the first length of the latter.
-        nan: The sentence for entries that are NaN or infinite; None lets them pass.
+        nan: The sentence for entries that are NaN, infinite or too large to be squared; None lets
+            them pass.
 
     >>> Points(lambda x: x.shape, kind="", meaning="{n} points.")(np.ones(2), torch.zeros(2))
     tensor([1., 1.], dtype=torch.float64)
@@ -103,7 +104,8 @@ class Points:
         if not fits:
             raise Stopped(not_right(self.meaning.format(shape=shape, asked=asked, n=asked[0])))
         given = found.detach().double()
-        if self.nan is not None and not torch.isfinite(given).all():
+        # What is too large to be squared is of no use to a ruler either.
+        if self.nan is not None and not torch.isfinite(given.square()).all():
             raise Stopped(not_right(self.nan))
         return given
 
