@@ -51,6 +51,12 @@ def test_both_forms_of_cka_agree_in_the_benchmark(capsys):
     assert all(row.errors["error"] < 1e-12 for row in rows[4:])
 
 
+def test_all_ways_to_a_hessian_agree_in_the_benchmark(capsys):
+    from benchmarks.decision import main
+
+    assert all(row.errors["error"] < 1e-5 for row in main(small=True))
+
+
 def test_ways_alternate_on_one_thread_and_the_first_round_does_not_count():
     calls = []
     before = torch.get_num_threads()

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from companion import attacks, distances, isometry
+from companion.decision import DecisionFunction, logit_gap
 from companion.ensembles import fit_many
 from companion.models import MLP, LeNet, representations
 from companion.training import fit
@@ -85,6 +86,25 @@ def test_a_stacked_training_step() -> None:
 def test_representations() -> None:
     record = representations(MLP((64, 6, 3)).to("meta"), X)
     assert all(z.is_meta for z in record.values())
+
+
+@pytest.mark.parametrize("network", [MLP((64, 6, 3), "tanh"), LeNet((1, 8, 8), 3)])
+@pytest.mark.parametrize("pair", [None, (2, 0), (Y + 1, Y)])
+def test_decision_functions(network: nn.Module, pair: tuple | None) -> None:
+    F = DecisionFunction(network.to("meta"), X, pair=pair, chunk=3)
+    directions = X.expand(2, *X.shape)
+    around = F.taylor(X)
+    found = [F.rivals, F.value(X), F.values(X), F.gradient(X), F.gradients(X, 2)]
+    found += [F.hvp(X, X), F.hvp(X, directions, h=0.1), around.gradient, around.hvp(directions)]
+    assert all(value.is_meta for value in found)
+
+
+def test_the_logit_gap_and_its_derivatives() -> None:
+    x = X.flatten(1).requires_grad_()
+    value = logit_gap(MLP((64, 6, 3), "tanh").to("meta")(x), Y)
+    (gradient,) = torch.autograd.grad(value.sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(gradient.sum(), x)
+    assert value.is_meta and gradient.is_meta and second.is_meta
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf"])

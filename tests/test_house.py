@@ -259,6 +259,10 @@ def test_imports_go_downward_only():
         ("run.py", "from companion import storage"),
         ("storage.py", "from companion import run"),
         ("distances/__init__.py", "from companion import training"),
+        ("decision/__init__.py", "from companion import training"),
+        ("decision/gaps.py", "from companion import distances"),
+        ("training/__init__.py", "from companion import decision"),
+        ("ensembles.py", "from companion import decision"),
         ("ensembles.py", "from companion import distances"),
         ("plots.py", "from companion.book import claims"),
         ("book/claims/__init__.py", "from companion.book import results"),
@@ -287,7 +291,7 @@ def test_ruff_finds_nothing():
 
 def test_importing_the_package_imports_nothing_heavy():
     light = ("storage", "models", "datasets", "distances", "training", "ensembles")
-    light += ("isometry", "attacks", "run", "book.claims")
+    light += ("isometry", "attacks", "decision", "run", "book.claims")
     rooms = [f"companion.{room}" for room in light]
     heavy = ["sklearn", "scipy", "torchvision", "matplotlib", "seaborn", "IPython", "pandas"]
     code = (
