@@ -3,7 +3,7 @@
 Shared by the exercises of all chapters; first used in `book/prologue`.
 """
 
-__all__ = ["Number", "Parts", "Points", "Within", "close"]
+__all__ = ["Number", "Parts", "Points", "Truth", "Within", "close"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,6 +56,42 @@ class Number:
         if self.nan is not None and value != value:
             raise Stopped(not_right(f"Your answer is not a number (NaN): {self.nan}"))
         return value
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Reads one truth value out of what a reader's function returned.
+
+    Args:
+        what: The question, "whether …".
+
+    >>> Truth("whether it is closed")(np.bool_(True))
+    True
+    """
+
+    what: str
+
+    def __call__(self, found: object, *case: object) -> bool:
+        """The truth value.
+
+        Args:
+            found: What the reader's function returned.
+            case: What it was given.
+
+        Returns:
+            True or False.
+
+        Raises:
+            Stopped: With the sentence for what is neither.
+        """
+        size = _size(found)
+        value = found.item() if size == 1 and hasattr(found, "item") else found
+        if not isinstance(value, bool | int) or value not in (0, 1):
+            raise Stopped(not_right(
+                f"Your function returned a {type(found).__name__} with {size} entries; "
+                f"{self.what} is one answer, True or False."
+            ))
+        return bool(value)
 
 
 @dataclass(frozen=True)
