@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy, normalize
 from benchmarks.rounds import Row, alternate, table
 from companion.attacks import pgd
 from companion.models import MLP
-from companion.training import accuracy, fit, initialised
+from companion.training import Recipe, accuracy, fit, initialised
 
 __all__ = ["main"]
 
@@ -41,7 +41,7 @@ def _trained(n, dim):
     means = 0.5 + (torch.rand(10, dim, generator=generator) - 0.5) * (64 / dim) ** 0.5
     x = (means[y] + 0.3 * torch.randn(n, dim, generator=generator)).clamp(0, 1)
     model = initialised(lambda: MLP((dim, 256, 128, 10)), seed=0)
-    fit(model, x, y, epochs=10, batch_size=100, lr=1e-3, progress=False)
+    fit(model, x, y, Recipe(epochs=10, batch_size=100, lr=1e-3))
     return model, x, y
 
 

@@ -9,6 +9,7 @@ import torch
 from benchmarks.rounds import Row, alternate, table
 from companion.ensembles import fit_many
 from companion.models import MLP
+from companion.training import Recipe
 
 __all__ = ["main"]
 
@@ -20,12 +21,10 @@ def main(*, small: bool = False) -> list[Row]:
     x, y = torch.randn(n, 64, generator=generator), torch.arange(n) % 10
     rows = []
     for width in (8,) if small else (16, 64, 128, 512):
-        options = dict(
-            seeds=range(members), epochs=epochs, batch_size=100, lr=1e-3, progress=False
-        )
+        recipe = Recipe(epochs, lr=1e-3, batch_size=100)
         run = {
-            way: lambda stack=stack, width=width, options=options: fit_many(
-                lambda: MLP((64, width, 10)), x, y, stack=stack, **options
+            way: lambda stack=stack, width=width, recipe=recipe: fit_many(
+                lambda: MLP((64, width, 10)), x, y, recipe, seeds=range(members), stack=stack
             )
             for way, stack in (("one after another", False), ("stacked", True))
         }

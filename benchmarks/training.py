@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.rounds import Row, alternate, table
 from companion.models import MLP
-from companion.training import fit, initialised
+from companion.training import Recipe, fit, initialised
 
 __all__ = ["main"]
 
@@ -41,7 +41,7 @@ def _network() -> nn.Module:
 
 def _fit(x, y, epochs, batch_size):
     model = _network()
-    fit(model, x, y, epochs=epochs, batch_size=batch_size, lr=1e-3, progress=False)
+    fit(model, x, y, Recipe(epochs=epochs, batch_size=batch_size, lr=1e-3))
     return _loss(model, x, y)
 
 

@@ -4,7 +4,6 @@ Explained in the chapter `book/distances/metric_structure`, where every interval
 """
 
 import copy
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,17 +12,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from companion import borrow, progress
-from companion.training import fit, initialised
-from companion.training.fitting import (
-    Schedule,
-    batches,
-    learning_rate,
-    optimizer_for,
-    refuse_bad_settings,
-    refuse_divergence,
-    refuse_labels,
-)
+from companion import borrow
+from companion.training import Recipe, fit, initialised
+from companion.training.fitting import refuse_labels, refuse_samples
+from companion.training.loop import Turn, refuse_divergence, train, wide
 
 __all__ = ["Ensemble", "fit_many"]
 
@@ -36,8 +28,12 @@ TINY = 10_000
 class Ensemble:
     """Networks fitted with one seed each.
 
-    `models` are the m modules in evaluation mode, in the order of `seeds`; `loss` and `accuracy`
-    (m, epochs) are the curves of `training.History`; `stacked` says how they were trained.
+    Args:
+        models: The m modules in evaluation mode, in the order of `seeds`.
+        seeds: One for each.
+        loss: Mean over the samples of each epoch (m, epochs), as in `training.History`.
+        accuracy: The same of the share that was right (m, epochs).
+        stacked: Whether they took their steps together.
     """
 
     models: tuple[nn.Module, ...]
@@ -51,7 +47,14 @@ class Ensemble:
         return f"Ensemble of {len(self.models)} {type(self.models[0]).__name__}{end}"
 
     def logits(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "m n c"]:
-        """Logits of every member, without gradients; x goes through in chunks."""
+        """Logits of every member, without gradients; x goes through in chunks.
+
+        Args:
+            x: Samples (n, ...).
+
+        Returns:
+            (m, n, C), in the order of `seeds`.
+        """
         size = borrow.chunks(len(x), 16 * x[0].numel())
         rows = []
         for model in self.models:
@@ -60,7 +63,14 @@ class Ensemble:
         return torch.stack(rows)
 
     def member(self, i: int) -> nn.Module:
-        """The i-th network, a module of its own."""
+        """The i-th network, a module of its own.
+
+        Args:
+            i: Its place in `seeds`.
+
+        Returns:
+            A module in evaluation mode.
+        """
         return self.models[i]
 
 
@@ -68,53 +78,50 @@ def fit_many(
     build: Callable[[], nn.Module],
     x: Float[Tensor, "n ..."],
     y: Int[Tensor, " m"],
+    recipe: Recipe,
     *,
     seeds: Sequence[int],
-    epochs: int,
-    batch_size: int | None = None,
-    lr: float,
-    optimizer: str = "adam",
-    momentum: float = 0.9,
-    weight_decay: float = 0.0,
-    schedule: Schedule = None,
-    clip_norm: float | None = None,
     stack: bool | None = None,
-    progress: bool = True,
 ) -> Ensemble:
     """Fit one network per seed, as `fit` would one after another with `initialised(build, seed)`.
 
     Stacked, all members take a step in the same few operations: the gradient of the summed losses
     with respect to the stacked weights holds each member's own.
-    `stack=None` stacks where that is faster: on CUDA, and on the CPU below about 10,000 weights a
-    member. A network with buffers (batch normalisation), dropout, frozen or shared weights is
-    never stacked.
+
+    Args:
+        build: Makes a member, without arguments, a new one at each call.
+        x: Samples (n, ...).
+        y: Labels (n,), int64, on the device of x.
+        recipe: Epochs, batches, optimizer, schedule, for all.
+        seeds: One for each member: its weights, and the order of its batches.
+        stack: Whether members take their steps together. None: where that is faster, on CUDA, and
+            on the CPU below about 10,000 weights a member. A network with buffers (batch
+            normalisation), dropout, frozen or shared weights is never stacked.
+
+    Returns:
+        The members, each a module of its own, and their curves.
+
+    Raises:
+        ValueError: What `fit` raises, for no seed, for `stack=True` where it is impossible, and
+            for a `build` that returns the same module again.
+        TypeError: For labels that are not int64.
 
     Both ways draw the same initial weights and the same batches; the sums run in another order, so
     in float64 the weights agree within 1e-9 after tens of steps, and in float32 within 1e-4 of the
     largest weight; a longer run of a network with kinks drifts apart as two machines would.
 
-    Raises what `fit` raises, and `ValueError` for no seed, or `stack=True` where it is impossible.
-
     >>> from companion.models import MLP
     >>> x, y = torch.tensor([[-1.0], [1.0]]), torch.tensor([0, 1])
-    >>> options = dict(epochs=60, lr=0.1, progress=False)
-    >>> both = fit_many(lambda: MLP((1, 4, 2)), x, y, seeds=(0, 1), **options)
+    >>> both = fit_many(lambda: MLP((1, 4, 2)), x, y, Recipe(epochs=60, lr=0.1), seeds=(0, 1))
     >>> both.logits(x).argmax(dim=2).tolist()
     [[0, 1], [0, 1]]
     """
     seeds = tuple(seeds)
     if not seeds:
         raise ValueError("seeds is empty: pass one seed for each network that is wanted.")
-    settings = dict(
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        clip_norm=clip_norm,
-    )
-    refuse_bad_settings(x, y, **settings)
+    refuse_samples(x, y)
     models = [initialised(build, seed).to(x.device) for seed in seeds]
+    _refuse_one_module(models)
     possible = _stackable(models[0], x[:2])
     if stack and not possible:
         raise ValueError(
@@ -124,10 +131,22 @@ def fit_many(
     if stack is None:
         weights = sum(parameter.numel() for parameter in models[0].parameters())
         stack = possible and (x.device.type == "cuda" or weights <= TINY)
-    settings |= dict(optimizer=optimizer, schedule=schedule, progress=progress)
-    curves = _together if stack else _one_by_one
-    loss, accuracy = curves(models, x, y, seeds, **settings)
+    loss, accuracy = (_together if stack else _one_by_one)(models, x, y, recipe, seeds)
     return Ensemble(tuple(model.eval() for model in models), seeds, loss, accuracy, stack)
+
+
+def _refuse_one_module(models: Sequence[nn.Module]) -> None:
+    """Members that share weights would be one network, trained again for every seed."""
+    moved = [
+        id(value)
+        for model in models
+        for value in (*filter(lambda p: p.requires_grad, model.parameters()), *model.buffers())
+    ]
+    if len(set(moved)) < len(moved):
+        raise ValueError(
+            "build returned the same weights for two seeds: each member needs a module of its "
+            "own, so make it inside build."
+        )
 
 
 def _stackable(model: nn.Module, x: Tensor) -> bool:
@@ -152,9 +171,9 @@ def _stacked_forward(model: nn.Module) -> Callable[[dict[str, Tensor], Tensor], 
     return torch.vmap(lambda own, part: torch.func.functional_call(skeleton, own, (part,)))
 
 
-def _one_by_one(models, x, y, seeds, **settings) -> tuple[Tensor, Tensor]:
+def _one_by_one(models, x, y, recipe, seeds) -> tuple[Tensor, Tensor]:
     histories = [
-        fit(model, x, y, seed=seed, **settings) for model, seed in zip(models, seeds, strict=True)
+        fit(model, x, y, recipe, seed=seed) for model, seed in zip(models, seeds, strict=True)
     ]
     return (
         torch.stack([history.loss for history in histories]),
@@ -162,66 +181,35 @@ def _one_by_one(models, x, y, seeds, **settings) -> tuple[Tensor, Tensor]:
     )
 
 
-def _together(
-    models, x, y, seeds, *, epochs, batch_size, lr, optimizer, momentum, weight_decay, schedule,
-    clip_norm, progress,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+def _together(models, x, y, recipe, seeds) -> tuple[Tensor, Tensor]:
     weights, _ = torch.func.stack_module_state(models)
     forward = _stacked_forward(models[0])
-    optimizer = optimizer_for(
-        weights.values(), optimizer, lr=lr, momentum=momentum, weight_decay=weight_decay
-    )
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    losses, accuracies, step = [], [], 0
-    total = epochs * math.ceil(len(x) / (batch_size or len(x)))
-    with _bar(epochs, progress) as bar:
-        for _ in range(epochs):
-            loss_sum, correct = 0.0, 0.0
-            orders = (
-                batches(len(x), batch_size, generator=generator, device=x.device)
-                for generator in generators
-            )
-            for indices in zip(*orders, strict=True):
-                inputs, labels = _gather(x, indices), _gather(y, indices)
-                for group in optimizer.param_groups:
-                    group["lr"] = lr * learning_rate(schedule, step / total)
-                logits = forward(weights, inputs)
-                if step == 0:
-                    refuse_labels(y, logits)
-                loss = (
-                    functional.cross_entropy(
-                        logits.flatten(0, 1), labels.flatten(), reduction="none"
-                    )
-                    .view(labels.shape)
-                    .mean(dim=1)
-                )
-                optimizer.zero_grad(set_to_none=True)
-                loss.sum().backward()
-                if clip_norm is not None:
-                    _clip_each(weights.values(), clip_norm)
-                optimizer.step()
-                step += 1
-                loss_sum = loss_sum + loss.detach() * labels.shape[1]
-                correct = correct + (logits.detach().argmax(dim=2) == labels).sum(dim=1)
-            losses.append(loss_sum / len(x))
-            accuracies.append(correct / len(x))
-            bar.update()
+
+    def turns(step, indices):
+        inputs, labels = _gather(x, indices), _gather(y, indices)
+        logits = forward(weights, inputs)
+        if step == 0:
+            refuse_labels(y, logits)
+        each = functional.cross_entropy(
+            wide(logits).flatten(0, 1), labels.flatten(), reduction="none"
+        )
+        loss = each.view(labels.shape).mean(dim=1)
+        yield Turn(loss, loss, logits, labels)
+
+    curves = train(
+        turns, weights.values(), x, recipe, seeds=seeds, shape=(len(models),), label="fit_many",
+        clip=_clip_each,
+    )  # fmt: skip
     for member, model in enumerate(models):
         model.load_state_dict({name: stacked[member] for name, stacked in weights.items()})
-    if not losses:
-        return x.new_zeros(len(models), 0), x.new_zeros(len(models), 0)
-    refuse_divergence(torch.stack(losses, dim=1))
-    return torch.stack(losses, dim=1), torch.stack(accuracies, dim=1)
+    refuse_divergence(curves.loss)
+    return curves.loss.T, curves.accuracy.T
 
 
 def _gather(x: Tensor, indices: Sequence[Tensor | slice]) -> Tensor:
     if isinstance(indices[0], slice):
         return x.expand(len(indices), *x.shape)
     return x[torch.stack(indices)]
-
-
-def _bar(epochs: int, shown: bool):
-    return progress.bar(total=epochs, label="fit_many", unit="epoch", shown=shown)
 
 
 def _clip_each(weights, clip_norm: float) -> None:

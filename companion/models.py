@@ -206,6 +206,16 @@ class _Record:
             # A later operation in place must not change what was recorded.
             self.outputs[name] = output.clone()
 
+    def named(self, layers: Iterable[str]) -> dict[str, Tensor]:
+        """The outputs of some layers; one that was not called is an error that lists the names."""
+        missing = [name for name in layers if name not in self.outputs]
+        if missing:
+            raise ValueError(
+                f"The model calls no layer named {', '.join(map(repr, missing))}: it calls "
+                f"{', '.join(self.calls)}; choose among these."
+            )
+        return {name: self.outputs[name] for name in layers}
+
 
 @contextmanager
 def recorded(model: nn.Module, layers: Iterable[str] | None = None) -> Iterator[_Record]:
@@ -277,10 +287,5 @@ def representations(
             if isinstance(answer, Tensor):
                 borrow.refuse_nan(answer)
             parts.append(dict(record.outputs))
-    missing = [name for name in layers or () if name not in parts[0]]
-    if missing:
-        raise ValueError(
-            f"The model calls no layer named {', '.join(map(repr, missing))}: it calls "
-            f"{', '.join(record.calls)}; choose among these."
-        )
+            record.named(layers or ())
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -17,7 +17,7 @@ from companion import attacks, datasets
 from companion.attacks import fgsm, pgd
 from companion.isometry import isometry_penalty
 from companion.models import MLP, LeNet
-from companion.training import accuracy, fit, initialised, reference
+from companion.training import Recipe, accuracy, fit, initialised, reference
 
 
 def linear(n_classes=3, dim=6, seed=0):
@@ -39,7 +39,7 @@ def disc():
     x = torch.rand(60, 2, generator=torch.Generator().manual_seed(0))
     y = ((x - 0.5).square().sum(dim=1) < 0.1).long()
     model = initialised(lambda: MLP((2, 16, 16, 2)), 0)
-    fit(model, x, y, epochs=200, lr=1e-2, progress=False)
+    fit(model, x, y, Recipe(epochs=200, lr=1e-2))
     return model, x, y
 
 
@@ -294,8 +294,8 @@ def test_training_against_the_attack_helps():
         def perturb(model, x, y, dice=dice, budget=budget):
             return pgd(model, x, y, eps=budget, steps=5, bounds=(0, 1), seed=dice)
 
-        fit(model, x, y, epochs=30, batch_size=100, lr=3e-3, progress=False,
-            perturb=perturb if budget else None)  # fmt: skip
+        recipe = Recipe(epochs=30, batch_size=100, lr=3e-3)
+        fit(model, x, y, recipe, perturb=perturb if budget else None)
         kept.append(accuracy(model, pgd(model, x, y, eps=0.7, bounds=(0, 1)), y))
     assert kept[1] > kept[0] + 0.1
 

@@ -12,7 +12,7 @@ from companion import attacks, distances, isometry
 from companion.decision import DecisionFunction, logit_gap
 from companion.ensembles import fit_many
 from companion.models import MLP, LeNet, representations
-from companion.training import fit
+from companion.training import Recipe, fit
 
 X = torch.zeros(8, 1, 8, 8, device="meta")
 Z = torch.zeros(8, 5, device="meta")
@@ -57,9 +57,11 @@ def test_procrustes() -> None:
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_a_training_step(network: nn.Module, optimizer: str) -> None:
     model = network.to("meta")
+    recipe = Recipe(
+        epochs=2, batch_size=3, lr=0.1, optimizer=optimizer, schedule="cosine", clip_norm=1.0
+    )
     history = fit(
-        model, X, Y, epochs=2, batch_size=3, lr=0.1, optimizer=optimizer, schedule="cosine",
-        clip_norm=1.0, snapshots=(0, 6), perturb=lambda model, x, y: x + 1,
+        model, X, Y, recipe, snapshots=(0, 6), perturb=lambda model, x, y: x + 1,
         penalty=lambda model, x, y: distances.pairwise(x).mean(),
     )  # fmt: skip
     assert history.loss.is_meta
@@ -70,15 +72,13 @@ def test_a_training_step(network: nn.Module, optimizer: str) -> None:
 
 def test_a_training_step_with_the_isometric_penalty() -> None:
     penalty = isometry.isometry_penalty(1, "act1")
-    history = fit(MLP((64, 6, 3)).to("meta"), X, Y, epochs=1, lr=0.1, penalty=penalty)
+    history = fit(MLP((64, 6, 3)).to("meta"), X, Y, Recipe(epochs=1, lr=0.1), penalty=penalty)
     assert history.loss.is_meta
 
 
 def test_a_stacked_training_step() -> None:
-    many = fit_many(
-        lambda: MLP((64, 6, 3)), X, Y, seeds=(0, 1), epochs=2, batch_size=3, lr=0.1, stack=True,
-        clip_norm=1.0,
-    )  # fmt: skip
+    recipe = Recipe(epochs=2, batch_size=3, lr=0.1, clip_norm=1.0)
+    many = fit_many(lambda: MLP((64, 6, 3)), X, Y, recipe, seeds=(0, 1), stack=True)
     assert many.loss.is_meta
     assert many.logits(X).is_meta
 

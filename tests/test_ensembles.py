@@ -6,7 +6,7 @@ from torch import nn
 
 from companion.ensembles import TINY, fit_many
 from companion.models import ACTIVATIONS, MLP
-from companion.training import fit, initialised
+from companion.training import Recipe, fit, initialised
 
 SEEDS = (0, 1, 5)
 
@@ -17,10 +17,10 @@ def blobs(dtype=torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(50, 2, 2, generator=generator).to(dtype) + y.view(-1, 1, 1), y
 
 
-def one_after_another(build, x, y, **options):
+def one_after_another(build, x, y, recipe):
     models = [initialised(build, seed) for seed in SEEDS]
     return models, [
-        fit(model, x, y, seed=seed, **options) for model, seed in zip(models, SEEDS, strict=True)
+        fit(model, x, y, recipe, seed=seed) for model, seed in zip(models, SEEDS, strict=True)
     ]
 
 
@@ -32,9 +32,9 @@ def test_equal_to_one_after_another(activation, stack) -> None:
     def build():
         return MLP((4, 6, 5, 3), activation, dtype=torch.float64)
 
-    options = dict(epochs=4, batch_size=20, lr=0.02)
-    models, histories = one_after_another(build, x, y, **options)
-    many = fit_many(build, x, y, seeds=SEEDS, stack=stack, **options)
+    recipe = Recipe(epochs=4, batch_size=20, lr=0.02)
+    models, histories = one_after_another(build, x, y, recipe)
+    many = fit_many(build, x, y, recipe, seeds=SEEDS, stack=stack)
     assert many.stacked is stack
     for i, (model, history) in enumerate(zip(models, histories, strict=True)):
         for one, other in zip(model.parameters(), many.member(i).parameters(), strict=True):
@@ -62,18 +62,18 @@ def test_every_option_stacks(options) -> None:
     def build():
         return MLP((4, 6, 3), "tanh", dtype=torch.float64)
 
-    options = dict(epochs=5, batch_size=15, lr=0.05) | options
-    models, _ = one_after_another(build, x, y, **options)
-    many = fit_many(build, x, y, seeds=SEEDS, stack=True, **options)
+    recipe = Recipe(**dict(epochs=5, batch_size=15, lr=0.05) | options)
+    models, _ = one_after_another(build, x, y, recipe)
+    many = fit_many(build, x, y, recipe, seeds=SEEDS, stack=True)
     for model, other in zip(models, many.models, strict=True):
         torch.testing.assert_close(model.logits.weight, other.logits.weight, rtol=1e-9, atol=1e-9)
 
 
 def test_float32_agrees_as_the_docstring_says() -> None:
     x, y = blobs(torch.float32)
-    options = dict(epochs=10, batch_size=20, lr=0.01)
-    models, _ = one_after_another(lambda: MLP((4, 6, 3)), x, y, **options)
-    many = fit_many(lambda: MLP((4, 6, 3)), x, y, seeds=SEEDS, stack=True, **options)
+    recipe = Recipe(epochs=10, batch_size=20, lr=0.01)
+    models, _ = one_after_another(lambda: MLP((4, 6, 3)), x, y, recipe)
+    many = fit_many(lambda: MLP((4, 6, 3)), x, y, recipe, seeds=SEEDS, stack=True)
     for model, other in zip(models, many.models, strict=True):
         for one, two in zip(model.parameters(), other.parameters(), strict=True):
             assert (one - two).abs().max() <= 1e-4 * one.abs().max()
@@ -88,23 +88,26 @@ def test_convolutions_stack() -> None:
             nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 2)
         ).double()
 
-    models, _ = one_after_another(build, x, y, epochs=3, lr=0.01)
-    many = fit_many(build, x, y, seeds=SEEDS, epochs=3, lr=0.01, stack=True)
+    models, _ = one_after_another(build, x, y, Recipe(epochs=3, lr=0.01))
+    many = fit_many(build, x, y, Recipe(epochs=3, lr=0.01), seeds=SEEDS, stack=True)
     for model, other in zip(models, many.models, strict=True):
         torch.testing.assert_close(model[4].weight, other[4].weight, rtol=1e-9, atol=1e-9)
 
 
 def test_it_chooses_by_size_and_kind() -> None:
     x, y = blobs(torch.float32)
-    options = dict(seeds=(0,), epochs=1, lr=0.01)
-    assert fit_many(lambda: MLP((4, 6, 3)), x, y, **options).stacked
-    assert not fit_many(lambda: MLP((4, TINY, 3)), x, y, **options).stacked
+
+    def stacked(build) -> bool:
+        return fit_many(build, x, y, Recipe(epochs=1, lr=0.01), seeds=(0,)).stacked
+
+    assert stacked(lambda: MLP((4, 6, 3)))
+    assert not stacked(lambda: MLP((4, TINY, 3)))
 
     def normalised():
         return nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.BatchNorm1d(3))
 
-    assert not fit_many(normalised, x, y, **options).stacked
-    assert not fit_many(lambda: nn.Sequential(MLP((4, 3)), nn.Dropout()), x, y, **options).stacked
+    assert not stacked(normalised)
+    assert not stacked(lambda: nn.Sequential(MLP((4, 3)), nn.Dropout()))
 
 
 class Tied(nn.Module):
@@ -138,22 +141,23 @@ def frozen() -> nn.Module:
 @pytest.mark.parametrize("build", [Tied, frozen, lambda: FunctionalDropout((4, 6, 3))])
 def test_what_cannot_be_stacked_goes_one_by_one(build) -> None:
     x, y = blobs(torch.float32)
-    options = dict(epochs=2, lr=0.01, clip_norm=1.0)
-    many = fit_many(build, x, y, seeds=SEEDS, **options)
+    recipe = Recipe(epochs=2, lr=0.01, clip_norm=1.0)
+    many = fit_many(build, x, y, recipe, seeds=SEEDS)
     assert not many.stacked
-    models, _ = one_after_another(build, x, y, **options)
+    models, _ = one_after_another(build, x, y, recipe)
     assert torch.equal(many.logits(x)[1], models[1](x).detach())
 
 
 def test_a_weight_that_is_never_used_stacks() -> None:
     x, y = blobs(torch.float32)
-    many = fit_many(lambda: Unused((4, 6, 3)), x, y, seeds=SEEDS, epochs=2, lr=0.01, clip_norm=0.1)
+    recipe = Recipe(epochs=2, lr=0.01, clip_norm=0.1)
+    many = fit_many(lambda: Unused((4, 6, 3)), x, y, recipe, seeds=SEEDS)
     assert many.stacked
 
 
 def test_members_share_nothing() -> None:
     x, y = blobs(torch.float32)
-    many = fit_many(lambda: MLP((4, 6, 3)), x, y, seeds=SEEDS, epochs=1, lr=0.01)
+    many = fit_many(lambda: MLP((4, 6, 3)), x, y, Recipe(epochs=1, lr=0.01), seeds=SEEDS)
     before = many.member(1).logits.weight.clone()
     with torch.no_grad():
         many.member(0).logits.weight.zero_()
@@ -168,24 +172,27 @@ def test_cuda_agrees_with_the_cpu() -> None:
     def build():
         return MLP((4, 6, 3), "tanh", dtype=torch.float64)
 
-    options = dict(seeds=SEEDS, epochs=4, batch_size=20, lr=0.02)
-    here, there = (fit_many(build, x.to(d), y.to(d), **options) for d in ("cpu", "cuda"))
+    recipe = Recipe(epochs=4, batch_size=20, lr=0.02)
+    here, there = (fit_many(build, x.to(d), y.to(d), recipe, seeds=SEEDS) for d in ("cpu", "cuda"))
     assert there.stacked
     torch.testing.assert_close(here.logits(x), there.logits(x.cuda()).cpu(), rtol=1e-8, atol=1e-8)
 
 
 def test_the_sentences() -> None:
     x, y = blobs(torch.float32)
-    options = dict(epochs=1, lr=0.01)
+    recipe = Recipe(epochs=1, lr=0.01)
     with pytest.raises(ValueError, match="seeds is empty: pass one seed"):
-        fit_many(lambda: MLP((4, 3)), x, y, seeds=(), **options)
+        fit_many(lambda: MLP((4, 3)), x, y, recipe, seeds=())
     with pytest.raises(
         ValueError, match="with buffers, dropout, frozen or shared weights cannot be"
     ):
-        fit_many(lambda: nn.BatchNorm1d(3), x, y, seeds=SEEDS, stack=True, **options)
-    with pytest.raises(ValueError, match="epochs = -1"):
-        fit_many(lambda: MLP((4, 3)), x, y, seeds=SEEDS, epochs=-1, lr=0.1)
+        fit_many(lambda: nn.BatchNorm1d(3), x, y, recipe, seeds=SEEDS, stack=True)
+    with pytest.raises(ValueError, match="y holds labels from 0 to 2 and the model gives 2 logi"):
+        fit_many(lambda: MLP((4, 2)), x, y, recipe, seeds=SEEDS, stack=True)
+    for again in (MLP((4, 3)), nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4, affine=False))):
+        with pytest.raises(ValueError, match="the same weights for two seeds: each member needs"):
+            fit_many(lambda again=again: again, x, y, recipe, seeds=SEEDS)
     bad = x.clone()
     bad[0] = torch.nan
     with pytest.raises(ValueError, match="from epoch 1 on: the training diverged"):
-        fit_many(lambda: MLP((4, 3)), bad, y, seeds=SEEDS, stack=True, **options)
+        fit_many(lambda: MLP((4, 3)), bad, y, recipe, seeds=SEEDS, stack=True)

@@ -16,7 +16,7 @@ from companion.isometry import (
     scale_loss,
 )
 from companion.models import MLP, representations
-from companion.training import fit, initialised
+from companion.training import Recipe, fit, initialised
 
 LOSSES = {
     "isometry, matrix": isometry_loss,
@@ -329,7 +329,7 @@ def test_a_fit_with_it_keeps_distances_that_training_destroys():
     for beta in (0, 10):
         model = network()
         penalty = isometry_penalty(beta, "act2")
-        history = fit(model, x, y, epochs=150, lr=0.02, penalty=penalty, progress=False)
+        history = fit(model, x, y, Recipe(epochs=150, lr=0.02), penalty=penalty)
         rest[beta] = isometry_loss(x, representations(model, x)["act2"], y)
         assert history.accuracy[-1] > 0.9
     assert rest[10] < rest[0] / 3
@@ -339,8 +339,8 @@ def test_beta_zero_is_the_plain_training():
     x, y = points(0, 12, 3), torch.arange(12) % 2
     with_it, without = network(), network()
     # No second pass: the layer is not even looked for.
-    fit(with_it, x, y, epochs=3, lr=0.1, penalty=isometry_penalty(0, "no such layer"))
-    fit(without, x, y, epochs=3, lr=0.1)
+    fit(with_it, x, y, Recipe(epochs=3, lr=0.1), penalty=isometry_penalty(0, "no such layer"))
+    fit(without, x, y, Recipe(epochs=3, lr=0.1))
     for one, other in zip(with_it.parameters(), without.parameters(), strict=True):
         assert torch.equal(one, other)
 
@@ -381,7 +381,7 @@ def test_nan_is_noticed_in_a_fit():
     with pytest.raises(
         ValueError, match="z holds values that are NaN, infinite .* the layer they"
     ):
-        fit(model, x, y, epochs=1, lr=0.1, penalty=isometry_penalty(1, "act2"))
+        fit(model, x, y, Recipe(epochs=1, lr=0.1), penalty=isometry_penalty(1, "act2"))
 
 
 @pytest.mark.parametrize("scale", [0, -1.0, torch.nan, torch.inf])

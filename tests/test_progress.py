@@ -55,6 +55,18 @@ def test_quiet_under_the_environment(a_second_each, monkeypatch, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_bar_within_another_one_is_not_shown(a_second_each, capsys):
+    for _ in bar(range(8), label="outer"):
+        for _ in bar(range(8), label="inner"):
+            pass
+    assert "outer" in (shown := capsys.readouterr().err) and "inner" not in shown
+    with pytest.raises(KeyError), bar(total=8):
+        raise KeyError
+    # One that ended, by an exception too, hides nothing.
+    list(bar(range(8), label="later"))
+    assert "later" in capsys.readouterr().err
+
+
 def test_quiet_where_the_caller_says_so(a_second_each, capsys):
     assert list(bar(range(20), label="steps", shown=False)) == list(range(20))
     assert capsys.readouterr() == ("", "")

@@ -1,5 +1,7 @@
 """Stacked levels: what is read where, what a step moves, which hierarchies are refused."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -14,9 +16,8 @@ from companion.isometry import (
     scale_loss,
     stretch,
 )
-from companion.isometry import stack as room
 from companion.models import representations
-from companion.training import accuracy, fit, initialised
+from companion.training import Recipe, accuracy, fit, initialised, loop
 
 BLOCKS = [(6, 6), (6,), (6, 6)]
 
@@ -118,9 +119,10 @@ def test_the_matrices_between_hidden_layers_start_orthogonal():
 def test_it_is_the_plain_loop(shared, frozen, skip):
     x, y = data()
     one, other = (build(shared=shared, skip=skip) for _ in range(2))
-    settings = dict(epochs=3, batch_size=12, lr=0.01, seed=4, frozen=frozen)
-    slow_fit(one, x, y, betas=(1, 0, 3), scales=(1, 1, 0.5), **settings)
-    fit_stack(other, x, y, beta=(1, 0, 3), scale=(1, 1, 0.5), **settings)
+    settings = dict(epochs=3, batch_size=12, lr=0.01)
+    slow_fit(one, x, y, seed=4, betas=(1, 0, 3), scales=(1, 1, 0.5), frozen=frozen, **settings)
+    losses = [partial(isometry_loss, scale=scale) for scale in (1, 1, 0.5)]
+    fit_stack(other, x, y, Recipe(**settings), seed=4, beta=(1, 0, 3), loss=losses, frozen=frozen)
     for (name, a), b in zip(one.named_parameters(), other.parameters(), strict=True):
         # Twenty-seven float64 steps in fused and unfused form.
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9, msg=name)
@@ -132,13 +134,15 @@ def test_one_level_is_the_isometric_penalty_of_a_fit():
         initialised(lambda: IsometricStack(3, [(6, 6)], (8,), dtype=torch.float64), 0)
         for _ in range(2)
     )
-    settings = dict(epochs=3, batch_size=12, lr=0.01, seed=4)
-    a = fit_stack(one, x, y[:, 2:], beta=2, scale=3, reduction="pairs", **settings)
+    recipe = Recipe(epochs=3, batch_size=12, lr=0.01, schedule="cosine", clip_norm=0.5)
+    loss = partial(isometry_loss, scale=3, reduction="pairs")
+    a = fit_stack(one, x, y[:, 2:], recipe, beta=2, loss=loss, seed=4)
     penalty = isometry_penalty(2, "tap1", scale=3, reduction="pairs")
-    b = fit(other, x, y[:, 2], penalty=penalty, **settings)
+    b = fit(other, x, y[:, 2], recipe, penalty=penalty, seed=4)
     for name, value in one.state_dict().items():
         torch.testing.assert_close(value, other.state_dict()[name], rtol=1e-12, atol=1e-13)
     torch.testing.assert_close(a.loss[:, 0], b.loss)
+    torch.testing.assert_close(a.cross_entropy[:, 0], b.cross_entropy)
     torch.testing.assert_close(a.accuracy[:, 0].double(), b.accuracy.double())
     assert a.steps_per_epoch == b.steps_per_epoch == 3
 
@@ -150,7 +154,7 @@ def test_frozen_blocks_have_no_gradient_and_get_no_step_not_even_momentum(monkey
     """In one run every block gets momentum in its own turn; no later turn may spend it."""
     x, y = data()
     turns = []
-    plain = room.optimizer_for
+    plain = loop.optimizer_for
 
     def watched(parameters, *arguments, **options):
         optimizer = plain(parameters, *arguments, **options)
@@ -174,11 +178,11 @@ def test_frozen_blocks_have_no_gradient_and_get_no_step_not_even_momentum(monkey
         optimizer.step = noted
         return optimizer
 
-    monkeypatch.setattr(room, "optimizer_for", watched)
+    monkeypatch.setattr(loop, "optimizer_for", watched)
     for shared in (True, False):
         turns.clear()
         stack = build(shared=shared)
-        fit_stack(stack, x, y, epochs=3, lr=0.1, beta=1)
+        fit_stack(stack, x, y, Recipe(epochs=3, lr=0.1), beta=1)
         assert len(turns) == 9
         for turn, (graded, momentum, stepped) in enumerate(turns):
             level = turn % 3 + 1
@@ -189,7 +193,7 @@ def test_frozen_blocks_have_no_gradient_and_get_no_step_not_even_momentum(monkey
                 assert {"block1", "block2", "block3"} <= momentum
     turns.clear()
     stack = build()
-    fit_stack(stack, x, y, epochs=1, lr=0.1, frozen=False)
+    fit_stack(stack, x, y, Recipe(epochs=1, lr=0.1), frozen=False)
     assert [stepped for _, _, stepped in turns] == [
         {"block1", "readout"},
         {"block1", "block2", "readout"},
@@ -211,10 +215,10 @@ def test_adam_would_spend_momentum_on_gradients_of_zero():
 def test_a_curriculum_trains_one_level_and_leaves_the_others():
     x, y = data()
     stack = build(shared=False)
-    first = fit_stack(stack, x, y, epochs=4, lr=0.05, levels=[0])
+    first = fit_stack(stack, x, y, Recipe(epochs=4, lr=0.05), levels=[0])
     assert first.levels == (0,) and first.loss.shape == (4, 1)
     before = state(stack)
-    second = fit_stack(stack, x, y, epochs=4, lr=0.05, levels=[2, 1])
+    second = fit_stack(stack, x, y, Recipe(epochs=4, lr=0.05), levels=[2, 1])
     assert second.levels == (1, 2) and second.accuracy.shape == (4, 2)
     assert moved(before, stack) == {"block2", "block3", "readout2", "readout3"}
 
@@ -223,14 +227,14 @@ def test_a_fixed_skip_is_never_trained():
     x, y = data()
     stack = build(skip=True)
     before = state(stack)
-    fit_stack(stack, x, y, epochs=2, lr=0.1, frozen=False)
+    fit_stack(stack, x, y, Recipe(epochs=2, lr=0.1), frozen=False)
     assert moved(before, stack) == {"block1", "block2", "block3", "readout"}
 
 
 def test_gradients_and_stretch_pass_through_all_blocks_after_a_frozen_fit():
     x, y = data()
     stack = build()
-    fit_stack(stack, x, y, epochs=2, lr=0.01)
+    fit_stack(stack, x, y, Recipe(epochs=2, lr=0.01))
     x.requires_grad_()
     (gradient,) = torch.autograd.grad(stack.level(1)(x).sum(), x)
     assert gradient.abs().sum() > 0
@@ -245,9 +249,7 @@ def test_a_frozen_front_end_that_kept_distances_can_be_cut_again():
     end = {}
     for beta in (0, 10):
         stack = initialised(lambda: IsometricStack(3, [(12,) * 3, (12,) * 3], (2, 4)), 0)
-        fit_stack(
-            stack, toy.x_train, toy.hierarchy, epochs=400, lr=4e-3, beta=beta, progress=False
-        )
+        fit_stack(stack, toy.x_train, toy.hierarchy, Recipe(epochs=400, lr=4e-3), beta=beta)
         end[beta] = accuracy(stack.level(1), toy.x_train, toy.hierarchy[:, 1])
         assert accuracy(stack.level(0), toy.x_train, toy.hierarchy[:, 0]) == 1
     assert end[10] > 0.95 and end[10] - end[0] > 0.1
@@ -265,16 +267,18 @@ def test_the_history_is_what_each_level_was_trained_on():
         for b in range(3)
     ]
     right = [accuracy(stack.level(b), x, y[:, b]) for b in range(3)]
-    history = fit_stack(stack, x, y, epochs=2, lr=1e-13, beta=2)
+    history = fit_stack(stack, x, y, Recipe(epochs=2, lr=1e-13), beta=2)
     torch.testing.assert_close(history.loss[1], torch.stack(expected).detach(), rtol=1e-8, atol=0)
+    plain = fit_stack(build(shared=False), x, y, Recipe(epochs=2, lr=1e-13))
+    torch.testing.assert_close(history.cross_entropy, plain.loss, rtol=1e-8, atol=0)
     assert history.accuracy[0].tolist() == pytest.approx(right)
     assert repr(history).startswith(
         "StackHistory: 2 epochs, levels (0, 1, 2), at the end accuracy"
     )
     assert not stack.training
     # Batches of 20 and 12 of 32 samples: a mean over samples, not over batches.
-    cut = fit_stack(build(shared=False), x, y, epochs=1, batch_size=20, lr=1e-13)
-    whole = fit_stack(build(shared=False), x, y, epochs=1, lr=1e-13)
+    cut = fit_stack(build(shared=False), x, y, Recipe(epochs=1, batch_size=20, lr=1e-13))
+    whole = fit_stack(build(shared=False), x, y, Recipe(epochs=1, lr=1e-13))
     torch.testing.assert_close(cut.loss, whole.loss, rtol=1e-8, atol=0)
     assert (cut.steps_per_epoch, whole.steps_per_epoch) == (2, 1)
 
@@ -283,7 +287,7 @@ def test_no_epoch_leaves_the_stack_as_it_was():
     x, y = data()
     stack = build()
     before = state(stack)
-    history = fit_stack(stack, x, y, epochs=0, lr=0.1)
+    history = fit_stack(stack, x, y, Recipe(epochs=0, lr=0.1))
     assert history.loss.shape == (0, 3) and not moved(before, stack)
     assert repr(history) == "StackHistory: 0 epochs, levels (0, 1, 2)"
 
@@ -294,7 +298,7 @@ def test_the_seed_draws_the_batches_and_nothing_global():
     runs = []
     for seed in (0, 0, 1):
         runs.append(build())
-        fit_stack(runs[-1], x, y, epochs=2, batch_size=10, lr=0.01, seed=seed)
+        fit_stack(runs[-1], x, y, Recipe(epochs=2, batch_size=10, lr=0.01), seed=seed)
     assert not moved(state(runs[0]), runs[1])
     assert moved(state(runs[0]), runs[2])
     assert torch.equal(before, torch.random.get_rng_state())
@@ -303,8 +307,8 @@ def test_the_seed_draws_the_batches_and_nothing_global():
 def test_another_loss_is_an_argument():
     x, y = data()
     one, other = build(), build()
-    a = fit_stack(one, x, y, epochs=1, lr=1e-12, beta=5, loss=scale_loss)
-    b = fit_stack(other, x, y, epochs=1, lr=1e-12, beta=5)
+    a = fit_stack(one, x, y, Recipe(epochs=1, lr=1e-12), beta=5, loss=scale_loss)
+    b = fit_stack(other, x, y, Recipe(epochs=1, lr=1e-12), beta=5)
     assert (a.loss < b.loss).all()
 
 
@@ -312,10 +316,8 @@ def test_nothing_leaves_the_device():
     x, y = data()
     for frozen in (True, False):
         stack = build(skip=True).to("meta")
-        history = fit_stack(
-            stack, x.to("meta"), y.to("meta"), epochs=2, batch_size=20, lr=0.1, beta=1,
-            frozen=frozen,
-        )  # fmt: skip
+        recipe = Recipe(epochs=2, batch_size=20, lr=0.1)
+        history = fit_stack(stack, x.to("meta"), y.to("meta"), recipe, beta=1, frozen=frozen)
         assert history.loss.is_meta and history.accuracy.is_meta
 
 
@@ -323,9 +325,9 @@ def test_nothing_leaves_the_device():
 def test_the_gpu_gives_the_same():
     x, y = data()
     here, there = build(), build().cuda()
-    settings = dict(epochs=2, batch_size=12, lr=0.01, beta=1)
-    fit_stack(here, x, y, **settings)
-    fit_stack(there, x.cuda(), y.cuda(), **settings)
+    recipe = Recipe(epochs=2, batch_size=12, lr=0.01)
+    fit_stack(here, x, y, recipe, beta=1)
+    fit_stack(there, x.cuda(), y.cuda(), recipe, beta=1)
     for one, other in zip(here.parameters(), there.parameters(), strict=True):
         # Eighteen float64 steps, sums in another order.
         torch.testing.assert_close(one, other.cpu(), rtol=1e-6, atol=1e-7)
@@ -342,14 +344,14 @@ def test_a_hierarchy_that_is_not_nested_names_the_label_and_the_two_that_hold_it
         "The levels are not nested: label 2 of level 1 lies in the labels 0 and 1 of level 0, "
     )
     with pytest.raises(ValueError, match=sentence):
-        fit_stack(stack, torch.zeros(10, 3), y, epochs=1, lr=0.1)
+        fit_stack(stack, torch.zeros(10, 3), y, Recipe(epochs=1, lr=0.1))
     y[:, 0] = (digit >= 4).long()
-    fit_stack(stack, torch.zeros(10, 3), y, epochs=1, lr=0.1)
+    fit_stack(stack, torch.zeros(10, 3), y, Recipe(epochs=1, lr=0.1))
     y[9, 1] = 0
     with pytest.raises(
         ValueError, match="label 0 of level 1 lies in the labels 0 and 1 of level 0"
     ):
-        fit_stack(stack, torch.zeros(10, 3), y, epochs=1, lr=0.1)
+        fit_stack(stack, torch.zeros(10, 3), y, Recipe(epochs=1, lr=0.1))
 
 
 @pytest.mark.parametrize(
@@ -391,40 +393,40 @@ def test_without_sharing_the_widths_may_differ():
         (dict(beta=-1), ValueError, "beta = -1: .* not negative; choose 0 or more"),
         (dict(beta=(0, 0, -2)), ValueError, "beta = -2: "),
         (dict(beta=(1, 1)), ValueError, "beta holds 2 values and the stack has 3 levels"),
-        (dict(scale=0), ValueError, "scale = 0: .* pass a positive number"),
-        (dict(scale=(1, 1)), ValueError, "scale holds 2 values and the stack has 3 levels"),
+        (dict(loss=[isometry_loss] * 2), ValueError, "loss holds 2 values and the stack has 3"),
         (dict(levels=[3]), ValueError, r"levels = \[3\]: the stack has the levels 0 to 2; name"),
         (dict(levels=[]), ValueError, r"levels = \[\]: .* name at least one of these"),
-        (dict(epochs=-1), ValueError, "epochs = -1: it must not be negative"),
-        (dict(lr=0.0), ValueError, "lr = 0.0: it must be positive"),
-        (dict(batch_size=0), ValueError, "batch_size = 0: it must be positive"),
-        (dict(beta=1, reduction="sum"), ValueError, "There is no reduction 'sum'"),
-        (dict(lr=1e300), ValueError, "The loss is NaN or infinite from epoch 2 on: the training"),
+        (
+            dict(beta=1, loss=partial(isometry_loss, reduction="sum")),
+            ValueError,
+            "There is no reduction 'sum'",
+        ),
+        (dict(recipe=Recipe(2, 1e300)), ValueError, "The loss is NaN or infinite from epoch 1 on"),
     ],
 )  # fmt: skip
 def test_the_sentences_for_a_fit(changed, kind, sentence):
     x, y = data()
-    settings = {"y": y, "epochs": 2, "lr": 0.1, **changed}
+    settings = {"y": y, "recipe": Recipe(2, 0.1), **changed}
     before = state(stack := build())
     with pytest.raises(kind, match=sentence):
-        fit_stack(stack, x, settings.pop("y"), **settings)
+        fit_stack(stack, x, settings.pop("y"), settings.pop("recipe"), **settings)
     assert "The loss is NaN" in sentence or not moved(before, stack)
 
 
 def test_the_sentence_for_labels_that_count_nothing(as_a_user):
     x, y = data()
     with pytest.raises(TypeError, match=r"y is torch.int32: labels must be int64"):
-        fit_stack(build(), x, y.int(), epochs=1, lr=0.1)
+        fit_stack(build(), x, y.int(), Recipe(epochs=1, lr=0.1))
     with pytest.raises(
         ValueError, match=r"y has shape \(32,\) and the stack 3 levels: one column"
     ):
-        fit_stack(build(), x, y[:, 2], epochs=1, lr=0.1)
+        fit_stack(build(), x, y[:, 2], Recipe(epochs=1, lr=0.1))
 
 
 def test_nan_in_a_representation_is_noticed():
     x, y = data()
     x[3, 0] = torch.nan
     with pytest.raises(ValueError, match="x holds values that are NaN"):
-        fit_stack(build(), x, y, epochs=1, lr=0.1, beta=1)
+        fit_stack(build(), x, y, Recipe(epochs=1, lr=0.1), beta=1)
     with pytest.raises(ValueError, match="The loss is NaN or infinite from epoch 1 on"):
-        fit_stack(build(), x, y, epochs=1, lr=0.1)
+        fit_stack(build(), x, y, Recipe(epochs=1, lr=0.1))

@@ -12,13 +12,13 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from companion import datasets, storage, training
-from companion.models import MLP
+from companion.models import MLP, recorded
 from companion.training import (
     Recipe,
     accuracy,
     fit,
-    fitting,
     initialised,
+    loop,
     reference,
     reference_data,
     reference_steps,
@@ -82,7 +82,7 @@ def test_fit_is_the_plain_loop(case: str) -> None:
         slow, x, y, epochs=4, batch_size=25, lr=0.05, seed=5, make=make, factor=factor,
         clip=options.get("clip_norm"),
     )  # fmt: skip
-    fit(fast, x, y, epochs=4, batch_size=25, lr=0.05, seed=5, **options)
+    fit(fast, x, y, Recipe(epochs=4, batch_size=25, lr=0.05, **options), seed=5)
     for one, other in zip(slow.parameters(), fast.parameters(), strict=True):
         # Twelve float64 steps in fused and unfused form.
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-10)
@@ -93,7 +93,7 @@ def test_history_counts_what_was_trained_on() -> None:
     model = initialised(build, 0)
     before = functional.cross_entropy(model(x), y)
     right = accuracy(model, x, y)
-    history = fit(model, x, y, epochs=3, lr=1e-12)
+    history = fit(model, x, y, Recipe(epochs=3, lr=1e-12))
     torch.testing.assert_close(history.loss, before.detach().expand(3), rtol=1e-9, atol=0)
     assert history.accuracy.tolist() == pytest.approx([right] * 3)
     assert history.steps_per_epoch == 1
@@ -104,7 +104,7 @@ def test_history_of_unequal_batches_is_a_mean_over_images() -> None:
     x, y = blobs(dtype=torch.float64)
     model = initialised(build, 0)
     whole = functional.cross_entropy(model(x), y).detach()
-    history = fit(model, x, y, epochs=1, batch_size=41, lr=1e-12)
+    history = fit(model, x, y, Recipe(epochs=1, batch_size=41, lr=1e-12))
     torch.testing.assert_close(history.loss[0], whole, rtol=1e-9, atol=0)
     assert history.steps_per_epoch == 2
 
@@ -112,10 +112,10 @@ def test_history_of_unequal_batches_is_a_mean_over_images() -> None:
 def test_snapshots_are_the_run_cut_short() -> None:
     x, y = blobs(dtype=torch.float64)
     model = initialised(build, 1)
-    history = fit(model, x, y, epochs=4, batch_size=20, lr=0.01, snapshots=(0, 6, 12))
+    history = fit(model, x, y, Recipe(epochs=4, batch_size=20, lr=0.01), snapshots=(0, 6, 12))
     assert list(history.snapshots) == [0, 6, 12]
     start, half = initialised(build, 1), initialised(build, 1)
-    fit(half, x, y, epochs=2, batch_size=20, lr=0.01)
+    fit(half, x, y, Recipe(epochs=2, batch_size=20, lr=0.01))
     for step, other in ((0, start), (6, half), (12, model)):
         for name, value in other.state_dict().items():
             assert torch.equal(history.snapshots[step][name], value)
@@ -127,7 +127,7 @@ def test_the_same_seed_gives_the_same_network_and_the_global_generator_stays() -
     nets = []
     for seed in (0, 0, 1):
         net = initialised(lambda: nn.Sequential(nn.Linear(4, 8), nn.Dropout(), nn.Linear(8, 3)), 0)
-        fit(net, x, y, epochs=2, batch_size=20, lr=0.01, seed=seed)
+        fit(net, x, y, Recipe(epochs=2, batch_size=20, lr=0.01), seed=seed)
         nets.append(net[0].weight)
     assert torch.equal(nets[0], nets[1])
     assert not torch.equal(nets[0], nets[2])
@@ -143,8 +143,8 @@ def test_penalty_and_perturb_see_the_batch() -> None:
         return 10 * sum(p.square().sum() for p in model.parameters())
 
     with_penalty, without = initialised(build, 0), initialised(build, 0)
-    fit(with_penalty, x, y, epochs=40, lr=0.05, penalty=penalty)
-    fit(without, x, y, epochs=40, lr=0.05)
+    fit(with_penalty, x, y, Recipe(epochs=40, lr=0.05), penalty=penalty)
+    fit(without, x, y, Recipe(epochs=40, lr=0.05))
     small, large = (
         sum(float(p.detach().square().sum()) for p in model.parameters())
         for model in (with_penalty, without)
@@ -153,15 +153,16 @@ def test_penalty_and_perturb_see_the_batch() -> None:
     assert seen[0] == (60, torch.int64)
 
     flipped, plain = initialised(build, 0), initialised(build, 0)
-    fit(flipped, x, y, epochs=5, lr=0.05, perturb=lambda model, inputs, labels: -inputs)
-    fit(plain, -x, y, epochs=5, lr=0.05)
+    recipe = Recipe(epochs=5, lr=0.05)
+    fit(flipped, x, y, recipe, perturb=lambda model, inputs, labels: -inputs)
+    fit(plain, -x, y, recipe)
     assert torch.equal(flipped.logits.weight, plain.logits.weight)
 
 
 def test_batch_normalisation_trains_and_is_left_in_evaluation() -> None:
     x, y = blobs()
     model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
-    fit(model, x, y, epochs=2, batch_size=20, lr=0.01)
+    fit(model, x, y, Recipe(epochs=2, batch_size=20, lr=0.01))
     assert not model.training
     assert int(model[1].num_batches_tracked) == 6
 
@@ -169,7 +170,7 @@ def test_batch_normalisation_trains_and_is_left_in_evaluation() -> None:
 def test_no_epochs_leave_the_network_as_built() -> None:
     x, y = blobs(dtype=torch.float64)
     model = initialised(build, 0)
-    history = fit(model, x, y, epochs=0, lr=0.1, snapshots=(0,))
+    history = fit(model, x, y, Recipe(epochs=0, lr=0.1), snapshots=(0,))
     assert torch.equal(model.logits.weight, initialised(build, 0).logits.weight)
     assert len(history.loss) == 0
     assert list(history.snapshots) == [0]
@@ -179,11 +180,11 @@ def test_no_epochs_leave_the_network_as_built() -> None:
 def test_the_bar_shows_loss_and_accuracy(monkeypatch, capsys) -> None:
     monkeypatch.delenv("COMPANION_PROGRESS", raising=False)
     clock = iter(range(0, 10_000, 3))
-    monkeypatch.setattr(fitting.time, "monotonic", lambda: next(clock))
-    bar = fitting.progress.bar
-    monkeypatch.setattr(fitting.progress, "bar", lambda **options: _at_once(bar(**options)))
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))
+    bar = loop.progress.bar
+    monkeypatch.setattr(loop.progress, "bar", lambda **options: _at_once(bar(**options)))
     x, y = blobs()
-    fit(initialised(lambda: MLP((4, 3)), 0), x, y, epochs=3, lr=0.1)
+    fit(initialised(lambda: MLP((4, 3)), 0), x, y, Recipe(epochs=3, lr=0.1))
     assert "loss" in capsys.readouterr().err
 
 
@@ -214,21 +215,25 @@ def test_nan_in_a_later_chunk_is_named(monkeypatch) -> None:
     [
         (dict(y=torch.zeros(5, dtype=torch.int64)), ValueError, "x has 60 samples and y has 5"),
         (dict(y=torch.zeros(60)), TypeError, r"y is torch.float32.*pass y.long\(\)"),
-        (dict(epochs=-1), ValueError, "epochs = -1: it must not be negative"),
-        (dict(weight_decay=-1.0), ValueError, "weight_decay = -1.0: it must not be negative"),
-        (dict(momentum=-0.5), ValueError, "momentum = -0.5: it must not be negative"),
-        (dict(lr=float("nan")), ValueError, "lr = nan: it must be positive"),
-        (dict(batch_size=10.5), ValueError, "batch_size = 10.5: it counts, so pass a whole"),
+        (dict(y=torch.zeros(60, 1).long()), ValueError, r"y has shape \(60, 1\): one label per"),
+        (dict(y=torch.tensor(0)), ValueError, "x has 60 samples and y has 0 labels"),
+        (
+            dict(model=MLP((4, 1)), y=torch.zeros(60).long()),
+            ValueError,
+            r"answers 60 samples with shape \(60, 1\): logits \(n, C\) are needed",
+        ),
+        (
+            dict(model=nn.Sequential(MLP((4, 3)), nn.Unflatten(1, (3, 1, 1)))),
+            ValueError,
+            r"answers 60 samples with shape \(60, 3, 1, 1\): logits",
+        ),
+        (dict(until=-1.0), ValueError, "until = -1.0: the cross-entropy at which to stop is a po"),
+        (dict(until=float("nan")), ValueError, "until = nan: the cross-entropy at which"),
         (
             dict(y=torch.arange(60) % 4),
             ValueError,
             "labels from 0 to 3 and the model gives 3 logits",
         ),
-        (dict(batch_size=0), ValueError, "batch_size = 0: it must be positive"),
-        (dict(lr=0.0), ValueError, "lr = 0.0: it must be positive"),
-        (dict(clip_norm=-2.0), ValueError, "clip_norm = -2.0: it must be positive"),
-        (dict(optimizer="adamm"), ValueError, "no optimizer 'adamm': choose 'adam' or 'sgd'"),
-        (dict(schedule="cos"), ValueError, "no schedule 'cos': pass None, 'cosine'"),
         (
             dict(snapshots=(0, 99)),
             ValueError,
@@ -240,15 +245,181 @@ def test_nan_in_a_later_chunk_is_named(monkeypatch) -> None:
 )
 def test_the_sentences_of_fit(change, error, sentence, as_a_user) -> None:
     x, y = blobs()
-    arguments = dict(x=x, y=y, epochs=2, lr=0.1) | change
     model = initialised(lambda: MLP((4, 3)), 0)
+    arguments = dict(model=model, x=x, y=y, recipe=Recipe(2, 0.1)) | change
     with pytest.raises(error, match=sentence):
-        fit(model, arguments.pop("x"), arguments.pop("y"), **arguments)
+        fit(**arguments)
 
 
-def test_the_sentence_of_accuracy(as_a_user) -> None:
-    with pytest.raises(ValueError, match="x has 2 samples and y has 3 labels"):
-        accuracy(nn.Identity(), torch.eye(2), torch.zeros(3, dtype=torch.int64))
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (dict(epochs=-1), "epochs = -1: it must not be negative"),
+        (dict(weight_decay=-1.0), "weight_decay = -1.0: it must not be negative"),
+        (dict(momentum=-0.5), "momentum = -0.5: it must not be negative"),
+        (dict(lr=float("nan")), "lr = nan: it must be positive"),
+        (dict(batch_size=10.5), "batch_size = 10.5: it counts, so pass a whole"),
+        (dict(epochs=0.5), "epochs = 0.5: it counts, so pass a whole"),
+        (dict(batch_size=0), "batch_size = 0: it must be positive"),
+        (dict(lr=0.0), "lr = 0.0: it must be positive"),
+        (dict(clip_norm=-2.0), "clip_norm = -2.0: it must be positive"),
+        (dict(optimizer="adamm"), "no optimizer 'adamm': choose 'adam' or 'sgd'"),
+        (dict(schedule="cos"), "no schedule 'cos': pass None, 'cosine'"),
+    ],
+)
+def test_the_sentences_of_a_recipe(change, sentence, as_a_user) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Recipe(**dict(epochs=2, lr=0.1) | change)
+
+
+@pytest.mark.parametrize(
+    ("logits", "y", "sentence"),
+    [
+        (torch.eye(2), torch.zeros(3).long(), "x has 2 samples and y has 3 labels"),
+        (torch.eye(2), torch.tensor([[0], [1]]), r"y has shape \(2, 1\): one label per sample"),
+        (torch.eye(3)[:, :1], torch.tensor([0, 0, 0]), r"answers 3 samples with shape \(3, 1\)"),
+        (torch.eye(2)[..., None, None], torch.tensor([0, 1]), r"with shape \(2, 2, 1, 1\): log"),
+        (torch.ones(2), torch.tensor([0, 1]), r"answers 2 samples with shape \(2,\): logits"),
+    ],
+)
+def test_what_would_broadcast_has_no_accuracy(logits, y, sentence, as_a_user) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        accuracy(nn.Identity(), logits, y)
+
+
+def test_a_row_that_is_lost_has_no_accuracy(as_a_user) -> None:
+    with pytest.raises(ValueError, match=r"answers 4 samples with shape \(1, 4\): logits"):
+        accuracy(lambda x: x[:1], torch.eye(4), torch.arange(4))
+
+
+def test_penalty_and_perturbation_meet() -> None:
+    """The penalty is asked at the inputs that the step is taken on."""
+    x, y = blobs(dtype=torch.float64)
+    recipe = Recipe(epochs=4, lr=0.05, batch_size=25)
+
+    def size(model, inputs, labels):
+        return 3 * model(inputs).square().mean()
+
+    both, by_hand = initialised(build, 0), initialised(build, 0)
+    fit(both, x, y, recipe, penalty=size, perturb=lambda model, inputs, labels: 1 - 2 * inputs)
+    fit(by_hand, 1 - 2 * x, y, recipe, penalty=size)
+    assert torch.equal(both.logits.weight, by_hand.logits.weight)
+
+
+class Asked:
+    """A penalty on a layer, which it asks for by name, or finds by a pass of its own."""
+
+    def __init__(self, *layers: str):
+        self.layers, self.passes = layers, 0
+
+    def on(self, activations, x, y):
+        assert list(activations) == list(self.layers)
+        return sum(z.square().mean() for z in activations.values()) * x.square().mean()
+
+    def __call__(self, model, x, y):
+        self.passes += 1
+        with recorded(model, self.layers) as record:
+            model(x)
+        return self.on(record.named(self.layers), x, y)
+
+
+@pytest.mark.parametrize("perturb", [None, lambda model, x, y: -x])
+def test_a_penalty_that_asks_for_a_layer_gets_it_from_the_pass_that_is_made(perturb) -> None:
+    x, y = blobs(dtype=torch.float64)
+    passes = []
+    asks = Asked("act1", "logits")
+    found = []
+    for penalty in (asks, lambda *given: Asked("act1", "logits")(*given)):
+        model = initialised(build, 0)
+        model.register_forward_pre_hook(lambda *_: passes.append(1))
+        history = fit(
+            model, x, y, Recipe(epochs=3, lr=0.05, batch_size=30), penalty=penalty, perturb=perturb
+        )
+        found.append((history, model.state_dict(), len(passes)))
+        passes.clear()
+    (one, weights, once), (two, others, twice) = found
+    assert (once, twice, asks.passes) == (6, 12, 0)
+    # One backward pass through what two made before: sums in another order.
+    for name, value in weights.items():
+        torch.testing.assert_close(value, others[name], rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(one.loss, two.loss, rtol=1e-9, atol=0)
+    torch.testing.assert_close(one.cross_entropy, two.cross_entropy, rtol=1e-9, atol=0)
+    assert (one.loss > one.cross_entropy).all()
+
+
+def test_a_penalty_that_asks_for_what_is_not_called_is_told_the_names() -> None:
+    x, y = blobs(dtype=torch.float64)
+    with pytest.raises(ValueError, match="no layer named 'act9': it calls linear1, act1, logits"):
+        fit(initialised(build, 0), x, y, Recipe(1, 0.1), penalty=Asked("act9"))
+
+
+def test_the_cross_entropy_stands_beside_the_loss() -> None:
+    x, y = blobs(dtype=torch.float64)
+    history = fit(initialised(build, 0), x, y, Recipe(2, 1e-12), penalty=lambda *_: torch.ones(()))
+    torch.testing.assert_close(history.loss, history.cross_entropy + 1)
+    plain = fit(initialised(build, 0), x, y, Recipe(2, 1e-12))
+    torch.testing.assert_close(history.cross_entropy, plain.loss, rtol=1e-9, atol=0)
+    assert torch.equal(plain.loss, plain.cross_entropy)
+
+
+def test_it_stops_at_a_cross_entropy_with_its_schedule_unchanged() -> None:
+    x, y = blobs(dtype=torch.float64)
+    recipe = Recipe(epochs=20, lr=0.05, batch_size=20, schedule="cosine")
+    steps = range(0, 61, 3)
+    whole = fit(initialised(build, 1), x, y, recipe, snapshots=steps)
+    level = float(whole.cross_entropy[6])
+    assert whole.cross_entropy[5] > level
+    early = initialised(build, 1)
+    history = fit(early, x, y, recipe, until=level, snapshots=steps)
+    assert torch.equal(history.loss, whole.loss[:7])
+    assert list(history.snapshots) == list(range(0, 22, 3))
+    for name, value in early.state_dict().items():
+        assert torch.equal(value, whole.snapshots[21][name])
+        assert torch.equal(value, history.snapshots[21][name])
+    assert not early.training
+
+
+def test_a_penalty_does_not_count_where_it_stops() -> None:
+    x, y = blobs(dtype=torch.float64)
+    recipe, models = Recipe(epochs=9, lr=0.05), [initialised(build, 1) for _ in range(2)]
+    plain = fit(models[0], x, y, recipe)
+    level = float(plain.cross_entropy[4])
+    history = fit(models[1], x, y, recipe, until=level, penalty=lambda *_: torch.ones(()))
+    assert len(history.loss) == 5
+
+
+@pytest.mark.parametrize(
+    ("epochs", "sentence"),
+    [
+        (
+            3,
+            r"never came down to until = 0.001 in 3 epochs, it was \d.\d+ at its lowest",
+        ),
+        (0, r"never came down to until = 0.001 in 0 epochs: train for more epochs, or stop"),
+    ],
+)
+def test_a_loss_that_is_never_reached_is_an_error(epochs, sentence) -> None:
+    x, y = blobs(dtype=torch.float64)
+    model, other = initialised(build, 1), initialised(build, 1)
+    with pytest.raises(ValueError, match=sentence):
+        fit(model, x, y, Recipe(epochs, 0.01), until=1e-3)
+    # What was trained is kept.
+    fit(other, x, y, Recipe(epochs, 0.01))
+    assert torch.equal(model.logits.weight, other.logits.weight)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_curves_of_low_precision_are_sums_in_float32(dtype) -> None:
+    # 4,000 samples with a loss of 33: their sum is beyond float16, and bfloat16 has three digits.
+    n = 4000
+    x, y = torch.zeros(n, 1, dtype=dtype), torch.arange(n) % 2
+    model = nn.Linear(1, 2, dtype=dtype)
+    with torch.no_grad():
+        model.bias.copy_(torch.tensor([33.0, -33.0]))
+    history = fit(model, x, y, Recipe(epochs=1, lr=1e-6, batch_size=7))
+    assert history.loss.dtype == torch.float32
+    assert float(history.loss) == pytest.approx(33, rel=1e-4)
+    assert float(history.accuracy) == 0.5
 
 
 # Reference networks ------------------------------------------------------------------------------
@@ -262,9 +433,13 @@ def small(monkeypatch, tmp_path):
     monkeypatch.setitem(
         references.RECIPES,
         ("digits", "mlp"),
-        (
-            Recipe(30, 1e-2, 20),
-            (Recipe(1, 1e-3, 20, n_train=30), Recipe(300, 1e-2, 20, n_train=30)),
+        references.Row(
+            Recipe(30, 1e-2, 20, schedule="cosine"),
+            (
+                Recipe(1, 1e-3, 20, schedule="cosine"),
+                Recipe(300, 1e-2, 20, schedule="cosine"),
+            ),
+            n_memorized=30,
         ),
     )
     return datasets.Dataset(x, y, x, y, "blobs", ("a", "b", "c"))

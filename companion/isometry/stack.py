@@ -3,7 +3,6 @@
 Explained in the chapter `book/distances/stacked_isometric_layers`.
 """
 
-import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -12,18 +11,16 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from companion import progress as bars
-from companion.isometry.loss import isometry_loss, refuse_scale
+from companion.isometry.loss import isometry_loss
 from companion.isometry.penalty import refuse_weight
 from companion.models import MLP
-from companion.training.fitting import (
-    batches,
-    optimizer_for,
-    refuse_bad_settings,
-    refuse_divergence,
-)
+from companion.training import Recipe
+from companion.training.fitting import refuse_samples
+from companion.training.loop import Turn, refuse_divergence, train, wide
 
 __all__ = ["IsometricStack", "StackHistory", "fit_stack"]
+
+LevelLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class IsometricStack(nn.Module):
@@ -138,13 +135,18 @@ class _Level(nn.Module):
 
 @dataclass(frozen=True)
 class StackHistory:
-    """What happened during `fit_stack`, level by level.
+    """What happened during `fit_stack`; means over an epoch, each taken before its step.
 
-    `loss` (penalty included) and `accuracy` (epochs, trained levels) are means over the samples of
-    an epoch, each taken just before the step on it; `levels` are the columns.
+    Args:
+        loss: What was minimised (epochs, trained levels), penalty included.
+        cross_entropy: The part of it that is not the penalty (epochs, trained levels).
+        accuracy: Share of the samples that were right (epochs, trained levels).
+        levels: The columns.
+        steps_per_epoch: Batches in one epoch; each trained level takes a step on each.
     """
 
     loss: Float[Tensor, "epochs levels"]
+    cross_entropy: Float[Tensor, "epochs levels"]
     accuracy: Float[Tensor, "epochs levels"]
     levels: tuple[int, ...]
     steps_per_epoch: int
@@ -161,99 +163,92 @@ def fit_stack(
     stack: IsometricStack,
     x: Float[Tensor, "n ..."],
     y: Int64[Tensor, "m levels"],
+    recipe: Recipe,
     *,
-    epochs: int,
-    batch_size: int | None = None,
-    lr: float | int,
     beta: float | int | Sequence[float | int] = 0.0,
-    scale: float | int | Sequence[float | int] = 1.0,
-    reduction: str = "matrix",
-    loss: Callable[..., Tensor] = isometry_loss,
+    loss: LevelLoss | Sequence[LevelLoss] = isometry_loss,
     frozen: bool = True,
     levels: Collection[int] | None = None,
     seed: int = 0,
-    progress: bool = True,
 ) -> StackHistory:
     """Train the stack in place, one step per level and batch; it is left in evaluation mode.
 
-    y holds one column of labels per level, coarse first, each label within one label of the level
-    above. For every batch the levels take their turn, coarse to fine: forward to the tap, cross-
-    entropy plus beta times `loss` on the same-class pairs of that level (against distances of the
-    input, not of the level below), one step of the one Adam of the run. With `frozen` a step
-    moves the level's own block and its readout only: no gradient goes further down, and blocks
-    without one are not touched, not by momentum either. The shared readout moves in every step.
+    For every batch the levels take their turn, coarse to fine: forward to the tap, cross-entropy
+    plus beta times the penalty on what the tap gives, one step of the one optimizer of the run.
 
-    `beta` and `scale` are one number or one per level. `levels` (0: the coarsest) trains some of
-    them only, for a curriculum. `seed` draws the batches; the history is read back at the end.
+    Args:
+        stack: Blocks and readouts of the levels.
+        x: Samples (n, ...).
+        y: Labels (n, levels), int64, one column per level, coarse first, each label within one
+            label of the level above.
+        recipe: Epochs, batches, optimizer, schedule; a step of the schedule is a batch.
+        beta: Weight of the penalty, one number or one per level.
+        loss: The penalty loss(x, z, y) of the input (not of the level below), the tap and the
+            labels of the level, one function or one per level; with options it is
+            `functools.partial(isometry_loss, scale=2, reduction="pairs")`.
+        frozen: Whether a step moves the level's own block and its readout only: no gradient goes
+            further down, and blocks without one are not touched, not by momentum either. The
+            shared readout moves in every step.
+        levels: Those to be trained (0: the coarsest), for a curriculum; None: all.
+        seed: Draws the batches.
 
-    Raises `ValueError` for a hierarchy that is not nested (naming the label and the two that hold
-    it), labels without a logit, numbers of levels that differ, settings out of range and a loss
-    that became NaN; `TypeError` for labels that are not int64.
+    Returns:
+        The curves of the trained levels, read back at the end.
+
+    Raises:
+        ValueError: For a hierarchy that is not nested (naming the label and the two that hold it),
+            labels without a logit, numbers of levels that differ, and a loss that became NaN.
+        TypeError: For labels that are not int64.
 
     >>> from companion.training import accuracy, initialised
     >>> x, y = torch.tensor([[0.0], [1.0], [3.0], [4.0]]), torch.arange(4)
     >>> stack = initialised(lambda: IsometricStack(1, [(8, 8), (8, 8)], (2, 4)), seed=0)
     >>> labels = torch.stack([y // 2, y], dim=1)
-    >>> _ = fit_stack(stack, x, labels, epochs=300, lr=0.01, beta=1, progress=False)
+    >>> _ = fit_stack(stack, x, labels, Recipe(epochs=300, lr=0.01), beta=1)
     >>> accuracy(stack.level(0), x, labels[:, 0]), accuracy(stack, x, y)
     (1.0, 1.0)
     """
-    refuse_bad_settings(
-        x, y, epochs=epochs, batch_size=batch_size, lr=lr, momentum=0.0, weight_decay=0.0,
-        clip_norm=None,
-    )  # fmt: skip
-    betas = _per_level(beta, len(stack.classes), "beta", refuse_weight)
-    scales = _per_level(scale, len(stack.classes), "scale", refuse_scale)
     _refuse_hierarchy(y, stack.classes)
+    refuse_samples(x, y, axes=2)
+    betas = _per_level(beta, len(stack.classes), "beta")
+    losses = _per_level(loss, len(stack.classes), "loss")
+    for value in betas:
+        refuse_weight(value)
     chosen = _chosen(levels, len(stack.classes))
-    optimizer = optimizer_for(stack.parameters(), "adam", lr=lr, momentum=0.0, weight_decay=0.0)
-    generator = torch.Generator().manual_seed(seed)
-    losses, hits = [], []
+
+    def turns(step, indices):
+        (index,) = indices
+        inputs = x[index]
+        for b in chosen:
+            labels = y[index, b]
+            with torch.set_grad_enabled(not frozen):
+                below = stack.tap(b - 1, inputs)
+            z = stack.climb(b, below)
+            logits = stack.read(b, z)
+            total = cross_entropy = functional.cross_entropy(wide(logits), labels)
+            if betas[b]:
+                total = total + betas[b] * losses[b](inputs, z, labels)
+            yield Turn(total, cross_entropy, logits, labels)
+
     stack.train()
-    with bars.bar(total=epochs, label="fit_stack", unit="epoch", shown=progress) as bar:
-        for _ in range(epochs):
-            for index in batches(len(x), batch_size, generator=generator, device=x.device):
-                inputs = x[index]
-                for b in chosen:
-                    labels = y[index, b]
-                    with torch.set_grad_enabled(not frozen):
-                        below = stack.tap(b - 1, inputs)
-                    z = stack.climb(b, below)
-                    logits = stack.read(b, z)
-                    total = functional.cross_entropy(logits, labels)
-                    if betas[b]:
-                        total = total + betas[b] * loss(
-                            inputs, z, labels, scale=scales[b], reduction=reduction
-                        )
-                    optimizer.zero_grad(set_to_none=True)
-                    total.backward()
-                    optimizer.step()
-                    losses.append(total.detach() * len(labels))
-                    hits.append((logits.detach().argmax(dim=1) == labels).sum())
-            bar.update()
+    curves = train(
+        turns, stack.parameters(), x, recipe, seeds=(seed,), shape=(len(chosen),),
+        label="fit_stack",
+    )  # fmt: skip
     stack.eval()
-    steps = math.ceil(len(x) / (batch_size or len(x)))
-    curve, accuracy = (_curves(sums, x, epochs, len(chosen)) for sums in (losses, hits))
-    refuse_divergence(curve.T)
-    return StackHistory(curve, accuracy, chosen, steps)
+    refuse_divergence(curves.loss)
+    return StackHistory(
+        curves.loss, curves.cross_entropy, curves.accuracy, chosen, recipe.steps(len(x))
+    )
 
 
-def _curves(sums: list[Tensor], x: Tensor, epochs: int, levels: int) -> Tensor:
-    """Means over the samples of each epoch, from one sum per step."""
-    if not epochs:
-        return x.new_zeros(0, levels)
-    return torch.stack(sums).view(epochs, -1, levels).sum(dim=1) / len(x)
-
-
-def _per_level(values, levels: int, name: str, refuse: Callable) -> tuple[float | int, ...]:
-    values = (values,) * levels if isinstance(values, float | int) else tuple(values)
+def _per_level(values, levels: int, name: str) -> tuple:
+    values = tuple(values) if isinstance(values, Sequence) else (values,) * levels
     if len(values) != levels:
         raise ValueError(
-            f"{name} holds {len(values)} values and the stack has {levels} levels: pass one "
-            "number for all levels, or one for each."
+            f"{name} holds {len(values)} values and the stack has {levels} levels: pass one for "
+            "all levels, or one for each."
         )
-    for value in values:
-        refuse(value)
     return values
 
 

@@ -1,16 +1,13 @@
 """Fitting a network, and the reference networks that walk through the whole book.
 
-`fitting` holds the training loop, `references` the recipes and their cache. The chapter
-`book/distances/metric_structure` introduces both.
+`recipe` says how a network is trained, `loop` is the one training loop, `fitting` fits one network
+with it, `references` holds the table of the reference networks and their cache. The chapter
+`book/distances/metric_structure` introduces them.
 """
 
 from companion.training.fitting import History, accuracy, fit, initialised
-from companion.training.references import (
-    Recipe,
-    reference,
-    reference_data,
-    reference_steps,
-)
+from companion.training.recipe import Recipe
+from companion.training.references import reference, reference_data, reference_steps
 
 __all__ = [
     "History",

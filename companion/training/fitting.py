@@ -1,11 +1,11 @@
-"""The training loop: cross-entropy, seeded, on the device of the data.
+"""Fitting one network: cross-entropy, seeded, on the device of the data.
 
 Explained in the chapter `book/distances/metric_structure`.
 """
 
 import math
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -13,31 +13,40 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from companion import borrow, progress
+from companion import borrow
+from companion.models import recorded
+from companion.training.loop import Turn, refuse_divergence, train, wide
+from companion.training.recipe import Recipe
 
 __all__ = [
     "History",
     "accuracy",
     "fit",
     "initialised",
-    "batches",
-    "learning_rate",
-    "optimizer_for",
+    "refuse_labels",
+    "refuse_samples",
 ]
 
-Schedule = str | Callable[[float], float] | None
+# A scalar of model, inputs and labels, and new inputs of the same.
+Penalty = Callable[[nn.Module, Tensor, Tensor], Tensor]
+Perturbation = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class History:
-    """What happened during a fit.
+    """What happened during `fit`; means over an epoch, each image's taken before its step.
 
-    `loss` and `accuracy` (epochs,) are means over the images of an epoch, each taken at the moment
-    it was trained on; `steps_per_epoch` counts optimizer steps; `snapshots` maps a step to the
-    model's state at that step (0: before the first one).
+    Args:
+        loss: What was minimised (epochs,), penalty included.
+        cross_entropy: The part of it that is not the penalty (epochs,): two fits are compared at
+            the same value of this one, and `fit(until=...)` looks at it.
+        accuracy: Share of the images that were right (epochs,).
+        steps_per_epoch: Optimizer steps in one epoch.
+        snapshots: Step -> state of the model at that step (0: before the first one).
     """
 
     loss: Float[Tensor, " epochs"]
+    cross_entropy: Float[Tensor, " epochs"]
     accuracy: Float[Tensor, " epochs"]
     steps_per_epoch: int
     snapshots: dict[int, dict[str, Tensor]] = field(default_factory=dict, repr=False)
@@ -50,9 +59,16 @@ class History:
 
 
 def initialised(build: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """The module that `build()` makes when torch's random numbers start at `seed`.
+    """The module that a function builds when torch's random numbers start at a seed.
 
     The global generators are left as they were.
+
+    Args:
+        build: Called once, without arguments.
+        seed: Where the random numbers start.
+
+    Returns:
+        What `build` returned.
 
     >>> a, b = (initialised(lambda: nn.Linear(2, 2), 7) for _ in range(2))
     >>> torch.equal(a.weight, b.weight)
@@ -63,92 +79,181 @@ def initialised(build: Callable[[], nn.Module], seed: int) -> nn.Module:
         return build()
 
 
-def batches(
-    n: int, batch_size: int | None, *, generator: torch.Generator, device: torch.device
-) -> Iterator[Tensor | slice]:
-    """Index sets of one epoch: a fresh permutation cut into batches, or everything at once.
-
-    The permutation is drawn on the CPU, so that every device sees the same batches.
-    """
-    if batch_size is None or batch_size >= n:
-        yield slice(None)
-    else:
-        yield from torch.randperm(n, generator=generator).to(device).split(batch_size)
-
-
-def learning_rate(schedule: Schedule, t: float) -> float:
-    """Factor of the learning rate at the fraction t in [0, 1) of the run.
-
-    `None` is constant, "cosine" is (1 + cos(pi t)) / 2 (Loshchilov and Hutter, 2017, one period),
-    a function is asked.
-
-    >>> learning_rate("cosine", 0.5), learning_rate(lambda t: 1 - t, 0.75)
-    (0.5, 0.25)
-    """
-    if schedule is None:
-        return 1.0
-    if callable(schedule):
-        return schedule(t)
-    if schedule != "cosine":
-        raise ValueError(
-            f"There is no schedule {schedule!r}: pass None, 'cosine', or a function of the "
-            "fraction of the run that is done."
-        )
-    return round((1 + math.cos(math.pi * t)) / 2, 12)
-
-
-def optimizer_for(
-    parameters: Iterable[Tensor], name: str, *, lr: float, momentum: float, weight_decay: float
-) -> torch.optim.Optimizer:
-    """Adam (Kingma and Ba, 2015) or SGD with momentum, fused where torch can."""
-    parameters = list(parameters)
-    fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
-    if name == "adam":
-        return torch.optim.Adam(parameters, lr=lr, weight_decay=weight_decay, fused=fused)
-    if name == "sgd":
-        return torch.optim.SGD(
-            parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=fused
-        )
-    raise ValueError(f"There is no optimizer {name!r}: choose 'adam' or 'sgd'.")
-
-
-def refuse_bad_settings(
-    x: Tensor,
-    y: Tensor,
+def fit(
+    model: nn.Module,
+    x: Float[Tensor, "n ..."],
+    y: Int[Tensor, " m"],
+    recipe: Recipe,
     *,
-    epochs: int,
-    batch_size: int | None,
-    lr: float,
-    momentum: float,
-    weight_decay: float,
-    clip_norm: float | None,
-) -> None:
-    """One sentence for each setting with which no training can start."""
-    if len(x) != len(y) or len(x) == 0:
-        raise ValueError(
-            f"x has {len(x)} samples and y has {len(y)} labels: both must hold the same samples, "
-            "at least one; pass one label per row of x."
-        )
+    penalty: Penalty | None = None,
+    perturb: Perturbation | None = None,
+    until: float | int | None = None,
+    snapshots: Collection[int] = (),
+    seed: int = 0,
+) -> History:
+    """Train the model in place on cross-entropy; it is left in evaluation mode.
+
+    Args:
+        model: Maps (n, ...) to logits (n, C), two classes at least.
+        x: Samples (n, ...), on the device of the model.
+        y: Labels (n,), int64, on the same device.
+        recipe: Epochs, batches, optimizer, schedule.
+        penalty: penalty(model, x, y) is a scalar added to the loss of a batch, its weight inside.
+            One that has `layers`, names as `models.representations` gives them, is asked for
+            penalty.on({name: activations}, x, y) instead and costs no forward pass of its own.
+        perturb: perturb(model, x, y) replaces the inputs of a batch: adversarial training.
+        until: Stop after the first epoch whose mean cross-entropy, without the penalty, is at
+            most this; the learning rate keeps the schedule of the whole run. None: train to the
+            end.
+        snapshots: Steps (0: before the first) whose weights are kept; of a run that stops early
+            those that it took.
+        seed: Draws the order of the samples and whatever the model draws (dropout); the global
+            generators are left as they were.
+
+    Returns:
+        The curves and the snapshots.
+
+    Raises:
+        ValueError: For labels of another shape or without a logit, logits that are not (n, C), a
+            snapshot beyond the last step, a loss that became NaN, and an `until` that was not
+            reached (the model is then trained to the end).
+        TypeError: For labels that are not int64.
+
+    Nothing is read back from the device but for the progress bar, twice a second, and for `until`,
+    once an epoch. The bar comes after two seconds, and not inside another one.
+
+    >>> x, y = torch.tensor([[-1.0], [1.0]]), torch.tensor([0, 1])
+    >>> model = initialised(lambda: nn.Linear(1, 2), seed=0)
+    >>> history = fit(model, x, y, Recipe(epochs=50, lr=0.1))
+    >>> accuracy(model, x, y)
+    1.0
+    """
+    refuse_samples(x, y)
+    _refuse_snapshots(snapshots, recipe.epochs * recipe.steps(len(x)))
+    _refuse_until(until)
+    layers = getattr(penalty, "layers", ())
+    kept: dict[int, dict[str, Tensor]] = {}
+
+    def turns(step, indices):
+        (index,) = indices
+        if step in snapshots:
+            kept[step] = _state(model)
+        inputs, labels = x[index], y[index]
+        if perturb is not None:
+            inputs = perturb(model, inputs, labels)
+        with recorded(model, layers) if layers else nullcontext() as record:
+            logits = model(inputs)
+        if step == 0:
+            _refuse_logits(logits, len(inputs))
+            refuse_labels(y, logits)
+        loss = cross_entropy = functional.cross_entropy(wide(logits), labels)
+        if layers:
+            loss = loss + penalty.on(record.named(layers), inputs, labels)
+        elif penalty is not None:
+            loss = loss + penalty(model, inputs, labels)
+        yield Turn(loss, cross_entropy, logits, labels)
+
+    model.train()
+    curves = train(turns, model.parameters(), x, recipe, seeds=(seed,), until=until)
+    model.eval()
+    last = len(curves.loss) * recipe.steps(len(x))
+    if last in snapshots:
+        kept[last] = _state(model)
+    refuse_divergence(curves.loss)
+    _refuse_unreached(curves.cross_entropy, until)
+    return History(curves.loss, curves.cross_entropy, curves.accuracy, recipe.steps(len(x)), kept)
+
+
+def _state(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def accuracy(model: nn.Module, x: Float[Tensor, "n ..."], y: Int[Tensor, " m"]) -> float:
+    """Share of the samples whose largest logit is the label's, in [0, 1].
+
+    Args:
+        model: Maps (n, ...) to logits (n, C), two classes at least; it is borrowed (evaluation
+            mode, everything as before afterwards).
+        x: Samples (n, ...); they go through in chunks.
+        y: Labels (n,), whole numbers.
+
+    Returns:
+        A Python number.
+
+    Raises:
+        ValueError: For labels of another shape, logits that are not (n, C), an empty x, and NaN
+            in an answer.
+
+    >>> accuracy(nn.Identity(), torch.eye(4)[:, :3], torch.tensor([0, 1, 2, 2]))
+    0.75
+    """
+    _refuse_shapes(x, y)
+    size = borrow.chunks(len(x), 16 * x[0].numel())
+    with borrow.borrowed(model, x) as lent, torch.no_grad():
+        correct = 0
+        for part, labels in zip(x.split(size), y.split(size), strict=True):
+            logits = lent(part)
+            borrow.refuse_nan(logits)
+            _refuse_logits(logits, len(part))
+            correct += (logits.argmax(dim=1) == labels).sum()
+    return float(correct) / len(x)
+
+
+def refuse_samples(x: Tensor, y: Tensor, *, axes: int = 1) -> None:
+    """One sentence for samples and labels with which no training can start.
+
+    Args:
+        x: Samples (n, ...).
+        y: Labels (n,).
+        axes: How many axes the labels have.
+
+    Raises:
+        ValueError: For labels of another length or with another number of axes, and for no sample.
+        TypeError: For labels that are not int64.
+
+    >>> refuse_samples(torch.zeros(2, 3), torch.tensor([0, 1]))
+    """
+    _refuse_shapes(x, y, axes=axes)
     if y.dtype != torch.int64:
         raise TypeError(f"y is {y.dtype}: labels must be int64 class numbers; pass y.long().")
-    for name, value in (("batch_size", batch_size), ("lr", lr), ("clip_norm", clip_norm)):
-        if value is not None and not value > 0:
-            raise ValueError(f"{name} = {value}: it must be positive; choose a larger value.")
-    # epochs = 0 leaves a network as it was built.
-    for name, value in (
-        ("epochs", epochs),
-        ("momentum", momentum),
-        ("weight_decay", weight_decay),
-    ):
-        if not value >= 0:
-            raise ValueError(f"{name} = {value}: it must not be negative; choose 0 or more.")
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if value is not None and value != int(value):
-            raise ValueError(f"{name} = {value}: it counts, so pass a whole number.")
 
 
-def refuse_labels(y: Tensor, logits: Tensor) -> None:
-    """Labels without a logit of their own; looks at values, so ask once and on the CPU."""
+def _refuse_shapes(x: Tensor, y: Tensor, *, axes: int = 1) -> None:
+    """Labels that would broadcast against the samples; the first axis of both counts samples."""
+    if y.ndim == 0 or len(x) != len(y) or len(x) == 0:
+        raise ValueError(
+            f"x has {len(x)} samples and y has {y.shape[0] if y.ndim else 0} labels: both must "
+            "hold the same samples, at least one; pass one label per row of x."
+        )
+    if y.ndim != axes:
+        raise ValueError(
+            f"y has shape {tuple(y.shape)}: one label per sample is needed, shape ({len(x)},); "
+            "pass y.squeeze(1), or y.argmax(dim=1) where the labels are one-hot."
+        )
+
+
+def _refuse_logits(logits: Tensor, n: int) -> None:
+    """Answers in which no class is the largest of a row."""
+    if logits.ndim != 2 or len(logits) != n or logits.shape[1] < 2:
+        raise ValueError(
+            f"The model answers {n} samples with shape {tuple(logits.shape)}: logits (n, C) are "
+            "needed, one row per sample and one column for each of at least two classes; reshape "
+            "them, or give the model a column per class."
+        )
+
+
+def refuse_labels(y: Int[Tensor, " m"], logits: Float[Tensor, "..."]) -> None:
+    """Labels without a logit of their own; looks at values, so ask once and on the CPU.
+
+    Args:
+        y: Labels (m,).
+        logits: Of some samples (n, C).
+
+    Raises:
+        ValueError: For a label outside 0 to C - 1.
+
+    >>> refuse_labels(torch.tensor([0, 1]), torch.zeros(5, 2))
+    """
     if y.device.type == "cpu" and not 0 <= int(y.min()) <= int(y.max()) < logits.shape[-1]:
         raise ValueError(
             f"y holds labels from {int(y.min())} to {int(y.max())} and the model gives "
@@ -157,170 +262,29 @@ def refuse_labels(y: Tensor, logits: Tensor) -> None:
         )
 
 
-def refuse_divergence(loss: Tensor) -> None:
-    """A loss that is no number is an error, named with its epoch."""
-    if not loss.is_meta and not loss.isfinite().all():
-        epoch = int((~loss.isfinite()).flatten().nonzero()[0]) % loss.shape[-1] + 1
-        raise ValueError(
-            f"The loss is NaN or infinite from epoch {epoch} on: the training diverged, so lower "
-            "lr, set clip_norm, or look for NaN in the data."
-        )
-
-
-def fit(
-    model: nn.Module,
-    x: Float[Tensor, "n ..."],
-    y: Int[Tensor, " m"],
-    *,
-    epochs: int,
-    batch_size: int | None = None,
-    lr: float,
-    optimizer: str = "adam",
-    momentum: float = 0.9,
-    weight_decay: float = 0.0,
-    schedule: Schedule = None,
-    clip_norm: float | None = None,
-    penalty: Callable[[nn.Module, Tensor, Tensor], Tensor] | None = None,
-    perturb: Callable[[nn.Module, Tensor, Tensor], Tensor] | None = None,
-    snapshots: Collection[int] = (),
-    seed: int = 0,
-    progress: bool = True,
-) -> History:
-    """Train the model in place on cross-entropy; it is left in evaluation mode.
-
-    `batch_size=None` takes all samples in every step. `penalty(model, x, y)` is a scalar added to
-    the loss, its weight inside; `perturb(model, x, y)` replaces the inputs of a step, for
-    adversarial training; `snapshots` are steps (0: before the first) whose weights are kept.
-    `seed` draws the order of the samples and whatever the model draws (dropout); the global
-    generators are left as they were. x, y and model are on one device, and nothing is read back
-    from it but for the progress bar, twice a second.
-
-    Raises `ValueError` for labels of another length or without a logit, settings out of range, an
-    unknown optimizer or schedule, a snapshot beyond the last step, and a loss that became NaN;
-    `TypeError` for labels that are not int64.
-
-    >>> x, y = torch.tensor([[-1.0], [1.0]]), torch.tensor([0, 1])
-    >>> model = initialised(lambda: nn.Linear(1, 2), seed=0)
-    >>> history = fit(model, x, y, epochs=50, lr=0.1, progress=False)
-    >>> accuracy(model, x, y)
-    1.0
-    """
-    refuse_bad_settings(
-        x,
-        y,
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        clip_norm=clip_norm,
-    )
-    steps_per_epoch = math.ceil(len(x) / (batch_size or len(x)))
-    total = epochs * steps_per_epoch
-    snapshots = set(snapshots)
+def _refuse_snapshots(snapshots: Collection[int], total: int) -> None:
     if snapshots and not 0 <= min(snapshots) <= max(snapshots) <= total:
         outside = max(snapshots, key=lambda step: abs(step - total / 2))
         raise ValueError(
             f"A snapshot at step {outside} was asked for: this run has the steps 0 to {total}; "
             "choose among these."
         )
-    optimizer = optimizer_for(
-        model.parameters(), optimizer, lr=lr, momentum=momentum, weight_decay=weight_decay
-    )
-    generator = torch.Generator().manual_seed(seed)
-    meter = _Meter(epochs, len(x), progress)
-    kept: dict[int, dict[str, Tensor]] = {}
-    step = 0
-    model.train()
-    with torch.random.fork_rng(), meter.bar:
-        torch.manual_seed(seed)
-        for _ in range(epochs):
-            for index in batches(len(x), batch_size, generator=generator, device=x.device):
-                if step in snapshots:
-                    kept[step] = _state(model)
-                for group in optimizer.param_groups:
-                    group["lr"] = lr * learning_rate(schedule, step / total)
-                inputs, labels = x[index], y[index]
-                if perturb is not None:
-                    inputs = perturb(model, inputs, labels)
-                logits = model(inputs)
-                if step == 0:
-                    refuse_labels(y, logits)
-                loss = functional.cross_entropy(logits, labels)
-                if penalty is not None:
-                    loss = loss + penalty(model, inputs, labels)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                if clip_norm is not None:
-                    nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
-                optimizer.step()
-                step += 1
-                meter.batch(loss.detach(), logits.detach(), labels)
-            meter.epoch()
-    model.eval()
-    if total in snapshots:
-        kept[total] = _state(model)
-    loss, correct = meter.curves(x)
-    refuse_divergence(loss)
-    return History(loss, correct, steps_per_epoch, kept)
 
 
-def _state(model: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-
-class _Meter:
-    """Loss and accuracy, summed on the device and read only when the bar shows them."""
-
-    def __init__(self, epochs: int, n: int, shown: bool):
-        self.n = n
-        self.losses: list[Tensor] = []
-        self.accuracies: list[Tensor] = []
-        self.bar = progress.bar(total=epochs, label="fit", unit="epoch", shown=shown)
-        self.read = time.monotonic()
-        self.loss: Tensor | float = 0.0
-        self.correct: Tensor | float = 0.0
-
-    def batch(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        self.loss = self.loss + loss * len(labels)
-        self.correct = self.correct + (logits.argmax(dim=1) == labels).sum()
-
-    def epoch(self) -> None:
-        self.losses.append(self.loss / self.n)
-        self.accuracies.append(self.correct / self.n)
-        self.loss, self.correct = 0.0, 0.0
-        self.bar.update()
-        if not self.bar.disable and time.monotonic() - self.read > 0.5:
-            self.bar.set_postfix_str(
-                f"loss {float(self.losses[-1]):.3f}, accuracy {float(self.accuracies[-1]):.3f}"
-            )
-            self.read = time.monotonic()
-
-    def curves(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if not self.losses:
-            return x.new_zeros(0), x.new_zeros(0)
-        return torch.stack(self.losses), torch.stack(self.accuracies)
-
-
-def accuracy(model: nn.Module, x: Float[Tensor, "n ..."], y: Int[Tensor, " m"]) -> float:
-    """Share of the samples whose largest logit is the label's, in [0, 1].
-
-    The model is borrowed (evaluation mode, everything as before afterwards); x goes through in
-    chunks. Raises `ValueError` for labels of another length, an empty x, and NaN in an answer.
-
-    >>> accuracy(nn.Identity(), torch.eye(4)[:, :3], torch.tensor([0, 1, 2, 2]))
-    0.75
-    """
-    if len(x) != len(y) or len(x) == 0:
+def _refuse_until(until: float | int | None) -> None:
+    if until is not None and not 0 < until < math.inf:
         raise ValueError(
-            f"x has {len(x)} samples and y has {len(y)} labels: both must hold the same samples, "
-            "at least one; pass one label per row of x."
+            f"until = {until}: the cross-entropy at which to stop is a positive number; pass one, "
+            "or None to train to the end."
         )
-    size = borrow.chunks(len(x), 16 * x[0].numel())
-    with borrow.borrowed(model, x) as lent, torch.no_grad():
-        correct = 0
-        for part, labels in zip(x.split(size), y.split(size), strict=True):
-            logits = lent(part)
-            borrow.refuse_nan(logits)
-            correct += (logits.argmax(dim=1) == labels).sum()
-    return float(correct) / len(x)
+
+
+def _refuse_unreached(cross_entropy: Tensor, until: float | int | None) -> None:
+    """A network that was to stop at a loss and never came there is not what was asked for."""
+    if until is None or (len(cross_entropy) and bool(cross_entropy[-1] <= until)):
+        return
+    lowest = f"it was {float(cross_entropy.min()):.4g} at its lowest" if len(cross_entropy) else ""
+    raise ValueError(
+        f"The cross-entropy never came down to until = {until:.4g} in {len(cross_entropy)} "
+        f"epochs{lowest and ', ' + lowest}: train for more epochs, or stop at a higher value."
+    )
