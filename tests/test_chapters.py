@@ -73,11 +73,11 @@ def folds(notebook: dict) -> list[str]:
 
 
 def cell_sizes(notebook: dict) -> list[str]:
-    """Longer cells hide the idea, and wider lines are cut off in the page's column."""
+    """Longer open cells hide the idea, and wider lines are cut off in the page's column."""
     found = []
     for i, cell in code(notebook):
         lines = source(cell).splitlines()
-        if len(lines) > LINES:
+        if len(lines) > LINES and "hide-input" not in cell["metadata"].get("tags", ()):
             found.append(f"cell {i} has {len(lines)} lines: at most {LINES} are read at a glance")
         found += [
             f"cell {i} has a line of {len(line)} characters, at most {WIDTH} fit: {line.strip()}"
@@ -418,6 +418,7 @@ RECORD = "claims.check('a/b', data={}, verdicts={{'{}': 'holds'}})"
         (folds, book(cell(CLAIM, claim="a/b")), "tag hide-input"),
         (cell_sizes, book(cell("x = 1\n" * 16)), "16 lines"),
         (cell_sizes, book(cell("x = " + "1" * 73)), "a line of 77 characters"),
+        (cell_sizes, book(cell("x = " + "1" * 73, tags=["hide-input"])), "a line of 77"),
         (keys, book(cell(CLAIM, claim="a/c")), "its source says ('claim', 'a/b')"),
         (keys, book(cell(CLAIM)), "make normalize"),
         (keys, book(cell("x = 1", claim="a/b")), "make normalize"),
@@ -448,6 +449,7 @@ def test_a_rule_finds_its_breach(rule, notebook, said):
         (set_up, book(cell(SETUP + "import torch", tags=["hide-input"]))),
         (folds, book(cell("fig = Figure()", tags=["hide-input"]), cell("r = fall(x)"))),
         (cell_sizes, book(cell(SETUP + "x = 1\n" * 12), "a line of prose is as long " * 20)),
+        (cell_sizes, book(cell("x = 1\n" * 16, tags=["hide-input"]))),
         (keys, book(cell(CLAIM, claim="a/b"), cell("x = 1"))),
         (plain_markdown, book("```python\n:::{note}\n```\n\n`{x}`, `f'{y}'`, $\\frac{{a}}{b}$")),
         (plain_markdown, book("a set {a} `b`, and `a {x}` and `b`")),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -95,6 +96,7 @@ def test_three_values_give_two_standard_errors():
         (torch.tensor(3.0), (3,)),
         (np.array([1, 2]), (1, 2)),
         (np.float32(0.5), (0.5,)),
+        (pd.Series([1.0, 2.0], index=[7, 3]), (1, 2)),
         ([torch.tensor(1.0), np.float64(2)], (1, 2)),
         ((2,), (2,)),
         ((k for k in range(3)), (0, 1, 2)),

@@ -264,7 +264,7 @@ def test_imports_go_downward_only():
         ("training/__init__.py", "from companion import decision"),
         ("ensembles.py", "from companion import decision"),
         ("ensembles.py", "from companion import distances"),
-        ("plots.py", "from companion.book import claims"),
+        ("plots/__init__.py", "from companion.book import claims"),
         ("book/claims/__init__.py", "from companion.book import results"),
         ("book/claims/measured.py", "from companion import distances"),
         ("book/claims/record.py", "from companion import storage"),
