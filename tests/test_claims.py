@@ -476,7 +476,7 @@ def test_nbval_passes_a_claim_cell_and_fails_it_when_the_values_change(tmp_path)
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     path = tmp_path / "chapter.ipynb"
     nbformat.write(new_notebook(cells=cells, metadata=kernel), path)
-    root = str(Path(claims.__file__).parents[2])
+    root = str(Path(claims.__file__).parents[3])
     environment = {k: v for k, v in os.environ.items() if not k.startswith("COV_")}
     environment |= {"PYTHONPATH": root, "COMPANION_STRICT": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # nbval alone starts in half the time
