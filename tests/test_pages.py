@@ -21,7 +21,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ElementHandle, Page, sync_playwright
 
 from chapters import ROOT
-from companion.book.widgets import Frame, Frames, scatter
+from companion.book.widgets import Frame, Frames, Panel, scatter
 
 HTML = ROOT / "_build" / "html"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -348,7 +348,8 @@ def living(visit: Visit, moves: dict[str, Move]) -> list[str]:
         controls = figure.query_selector_all("input[type=range]:enabled, .ng-handle")
         if not controls:
             found.append("a living figure has nothing to move")
-        seconds = {second(figure)}
+        panes = panes_of(figure)
+        told = [{one} for one in panes]
         for control in controls:
             name = control.get_attribute("aria-label")
             for how, move in moves.items():
@@ -357,33 +358,55 @@ def living(visit: Visit, moves: dict[str, Move]) -> list[str]:
                 for way in (1, -1):
                     move(visit.page, control, way)
                     states.add(figure.evaluate("figure => JSON.stringify({...figure.dataset})"))
-                    seconds.add(second(figure))
+                    for one, seen in zip(panes_of(figure), told, strict=True):
+                        seen.add(one)
                 if len(states) == 1:
                     found.append(f"a living figure does not react to {how}: {name}")
-        if len(figure.query_selector_all(".ng-view")) == 2 and len(seconds) == 1:
-            found.append(f"the second panel of a living figure does not move: {seconds.pop()}")
+        for k, seen in enumerate(told, 1):
+            if len(told) > 1 and len(seen) == 1:
+                found.append(f"panel {k} of a living figure does not move: {seen.pop()}")
     return found
 
 
-def second(figure: ElementHandle) -> str:
-    """What a living figure says of its second panel, "{}" if nothing."""
+def panes_of(figure: ElementHandle) -> list[str]:
+    """What a living figure says of each of its panels, "{}" if nothing."""
     state = figure.evaluate("figure => ({...figure.dataset})")
-    told = [name for name in state if re.fullmatch("(text|count|mean[XY])2", name)]
-    return str({name: state[name] for name in sorted(told)})
+    said = []
+    for k, _ in enumerate(figure.query_selector_all(".ng-view"), 1):
+        told = [name for name in state if re.fullmatch(f"(text|count|mean[XY]){k}", name)]
+        said.append(str({name: state[name] for name in sorted(told)}))
+    return said
+
+
+def together(visit: Visit) -> list[str]:
+    """The controls of a living figure and its first panel fit on the screen at once."""
+    found = []
+    height = visit.page.viewport_size["height"] - 64  # what the header of the book keeps
+    for figure in visit.page.query_selector_all(".ng-living[data-ready]"):
+        parts = figure.query_selector_all("fieldset, input[type=range], button")
+        parts += figure.query_selector_all(".ng-view")[:1]
+        boxes = [box for box in (part.bounding_box() for part in parts) if box]
+        ends = [edge for box in boxes for edge in (box["y"], box["y"] + box["height"])]
+        if ends and max(ends) - min(ends) > height:
+            found.append(
+                f"controls and first panel of a living figure are not seen together: they take "
+                f"{max(ends) - min(ends):.0f} of {height} px"
+            )
+    return found
 
 
 def panels(visit: Visit, *, beside: bool) -> list[str]:
-    """The two panels of a living figure stand level and side by side, or one below the other."""
+    """The first two panels of a living figure stand level, side by side or one below the other."""
     how = "side by side" if beside else "one below the other"
     found = []
     for figure in visit.page.query_selector_all(".ng-living[data-ready]"):
         boxes = [view.bounding_box() for view in figure.query_selector_all(".ng-view")]
-        if len(boxes) == 2:
-            one, other = boxes
+        if len(boxes) > 1:
+            one, other = boxes[:2]
             along, across = ("x", "y") if beside else ("y", "x")
             length = {"x": "width", "y": "height"}
             apart = one[along] + one[length[along]] <= other[along]
-            ends = [box[across] + box[length[across]] for box in boxes]
+            ends = [box[across] + box[length[across]] for box in boxes[:2]]
             if not apart or abs(ends[0] - ends[1]) > 1:
                 found.append(f"the panels of a living figure do not stand {how}: {boxes}")
     return found
@@ -395,7 +418,8 @@ def at_a_desk(visit: Visit) -> list[str]:
 
 
 def on_a_phone(visit: Visit) -> list[str]:
-    return living(visit, {"touch": by_touch}) + panels(visit, beside=False)
+    moved = living(visit, {"touch": by_touch})
+    return moved + panels(visit, beside=False) + together(visit)
 
 
 ON_ARRIVAL = (strays, messages, formulas, pictures, remains, outputs)
@@ -545,6 +569,7 @@ PAIR = (
     '<div class="ng-view" style="width: 99px; height: 99px"></div>'
     '<div class="ng-view" style="width: 99px; height: 99px; margin: -9px 0 0 9px"></div></div>'
 )
+TALL = PAIR.replace("<input", '<input style="display: block; margin-bottom: 900px"')
 
 
 def opened_page(browser: Browser, tmp_path: Path, more: str, **how):
@@ -574,10 +599,10 @@ def test_a_page_with_two_panels_passes(browser, tmp_path):
     figure = Frames(
         two_panels,
         sliders={"β": [0, 0.5, 1]},
-        xlabel=("first direction", "distance in the input"),
-        ylabel=("second direction", "distance in the representation"),
-        equal=(True, False),
-        diagonal=(False, True),
+        panels=[
+            Panel("first direction", "second direction", equal=True),
+            Panel("distance in the input", "distance in the representation", diagonal=True),
+        ],
         caption="A caption.",
         alt="Two scatters.",
     )
@@ -639,14 +664,15 @@ BROKEN = {
         (DEAD, "does not react to the keyboard: amount"),
         (DEAD, "does not react to the mouse: amount"),
         (HANDLE, "does not react to the mouse: point"),
-        (PAIR, "the second panel of a living figure does not move: {}"),
+        (PAIR, "panel 2 of a living figure does not move: {}"),
         (PAIR, "do not stand side by side"),
     ],
     on_a_phone: [
         (DEAD, "does not react to touch: amount"),
         (HANDLE, "does not react to touch: point"),
-        (PAIR, "the second panel of a living figure does not move: {}"),
+        (PAIR, "panel 2 of a living figure does not move: {}"),
         (PAIR, "do not stand one below the other"),
+        (TALL, "first panel of a living figure are not seen together: they take 10"),
     ],
 }
 

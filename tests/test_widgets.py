@@ -1,7 +1,6 @@
 """The living figures: what they say in Python, what stands in the page, what a browser shows."""
 
 import base64
-import dataclasses
 import io
 import json
 import math
@@ -9,6 +8,7 @@ import re
 import shutil
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,15 +19,31 @@ from PIL import Image
 from torch import nn
 
 from companion import distances, models
-from companion.book.widgets import Frames, Plane, curves, explore, histogram, images, scatter
-from companion.book.widgets.page import LIMIT, number, page
+from companion.book import widgets
+from companion.book.widgets import (
+    Arrow,
+    Circle,
+    Frames,
+    LinearGuess,
+    NearestBoundary,
+    Overlay,
+    Panel,
+    Plane,
+    Window,
+    curves,
+    explore,
+    histogram,
+    images,
+    scatter,
+)
+from companion.book.widgets.page import INK, LIMIT, number, page, three
 from companion.models import MLP
 
 SAID = {"caption": "A caption.", "alt": "A picture."}
 
 
 def wall(weight=(3.0, 4.0), bias=0.0):
-    """F = w.x + b, whose boundary is one line."""
+    """Logits 0 and w.x + b, whose boundary is one line."""
     net = nn.Sequential(nn.Linear(2, 2))
     with torch.no_grad():
         net[0].weight.copy_(torch.tensor([[0.0, 0.0], list(weight)]))
@@ -92,7 +108,10 @@ def beside(beta):
 
 
 def twins(**more):
-    given = {"sliders": {"beta": [1, 0, 0.5]}, "xlim": (None, (0, 4)), "ylim": (None, (0, 8))}
+    given = {
+        "sliders": {"beta": [1, 0, 0.5]},
+        "panels": [Panel(), Panel(xlim=(0, 4), ylim=(0, 8))],
+    }
     return Frames(beside, **{**given, **SAID, **more})
 
 
@@ -102,26 +121,28 @@ def twins(**more):
 def test_one_wall_is_solved_by_hand():
     state = plane(wall(bias=-2.0)).at(0.9, 0.8)
     assert state.own == 1
-    assert state.score == pytest.approx(3.9)  # 3 * 0.9 + 4 * 0.8 - 2
-    assert state.gradient == pytest.approx((3, 4))
-    assert state.linear == pytest.approx(0.78)  # 3.9 / 5
-    assert state.guess == pytest.approx((0.9 - 0.78 * 0.6, 0.8 - 0.78 * 0.8))
+    assert state.value == pytest.approx(-3.9)  # 2 - 3 * 0.9 - 4 * 0.8: negative where it stands
+    said = state.numbers
+    assert (said["gradient_x"], said["gradient_y"]) == pytest.approx((-3, -4))  # to the rival
+    assert said["linear"] == pytest.approx(0.78)  # 3.9 / 5
+    guess = said["guess_x"], said["guess_y"]
+    assert guess == pytest.approx((0.9 - 0.78 * 0.6, 0.8 - 0.78 * 0.8))
     # The search ends within 1e-6 of the side: its last rays are 6e-7 of a turn apart.
-    assert state.nearest == pytest.approx(0.78, abs=1e-6)
-    assert state.foot == pytest.approx(state.guess, abs=1e-5)
+    assert said["nearest"] == pytest.approx(0.78, abs=1e-6)
+    assert (said["foot_x"], said["foot_y"]) == pytest.approx(guess, abs=1e-5)
 
 
-def test_behind_the_wall_score_and_gradient_change_sign():
+def test_behind_the_wall_the_gradient_changes_sign_and_the_decision_function_does_not():
     state = plane(wall()).at(-0.9, -0.8)
-    assert (state.own, state.score) == (0, pytest.approx(5.9))
-    assert state.gradient == pytest.approx((-3, -4))
+    assert (state.own, state.value) == (0, pytest.approx(-5.9))
+    assert (state.numbers["gradient_x"], state.numbers["gradient_y"]) == pytest.approx((3, 4))
 
 
 def test_the_share_of_directions_is_that_of_the_arc_behind_the_wall():
     state = plane(wall()).at(0.3, 0.4, radius=1)  # half a unit from the wall
     # acos(1/2) to either side: a third of the turn; 1,440 directions are counted.
-    assert state.share == pytest.approx(1 / 3, abs=1 / 720)
-    assert plane(wall()).at(0.3, 0.4, radius=0.49).share == 0
+    assert state.numbers["share"] == pytest.approx(1 / 3, abs=1 / 720)
+    assert plane(wall()).at(0.3, 0.4, radius=0.49).numbers["share"] == 0
 
 
 def test_at_a_kink_the_nearest_boundary_is_not_where_the_linear_guess_ends():
@@ -131,17 +152,25 @@ def test_at_a_kink_the_nearest_boundary_is_not_where_the_linear_guess_ends():
         net.linear1.bias.zero_()
         net.logits.weight.copy_(torch.tensor([[0.0], [1.0]]))
         net.logits.bias.copy_(torch.tensor([0.5, 0.0]))
-    state = plane(net).at(0, -0.5)  # F = 1/2 - relu(y): flat below 0, boundary at y = 1/2
-    assert state.gradient == (0, 0)
-    assert state.linear == math.inf and math.isnan(state.guess[0])
-    assert state.nearest == pytest.approx(1, abs=1e-6)
+    said = plane(net).at(0, -0.5).numbers  # F = relu(y) - 1/2: flat below 0, boundary at y = 1/2
+    assert (said["gradient_x"], said["gradient_y"]) == (0, 0)
+    assert said["linear"] == math.inf and math.isnan(said["guess_x"])
+    assert said["nearest"] == pytest.approx(1, abs=1e-6)
 
 
 def test_without_a_boundary_in_the_box_the_distance_is_infinite():
-    state = plane(wall((0.0, 0.0), 1.0)).at(0, 0)
-    assert (state.nearest, state.share) == (math.inf, 0)
-    assert math.isnan(state.foot[0])
-    assert "NaN" not in data_of(plane(wall((0.0, 0.0), 1.0)))[1]
+    figure = plane(wall((0.0, 0.0), 1.0))
+    said = figure.at(0, 0).numbers
+    assert (said["nearest"], said["share"]) == (math.inf, 0)
+    assert math.isnan(said["foot_x"])
+    assert "NaN" not in data_of(figure)[1]
+    texts = {one.name: one.text(said, "units") for one in figure.overlays}
+    assert texts == {
+        "gradient of F": "0.00 logits per unit",
+        "linear guess at": "none in sight",
+        "nearest boundary at": "none in sight",
+        "directions to the rival": "0.00 %",
+    }
 
 
 # ---- Plane: an independent computation -------------------------------------------------------
@@ -151,32 +180,34 @@ def test_without_a_boundary_in_the_box_the_distance_is_infinite():
     "activation", ["relu", "leaky_relu", "abs", "softplus", "tanh", "sigmoid", "identity"]
 )
 @pytest.mark.parametrize("sizes", [(2, 9, 2), (2, 8, 7, 2)])
-def test_score_and_gradient_are_those_of_the_model(activation, sizes):
+def test_decision_function_and_gradient_are_those_of_the_model(activation, sizes):
     net = random_net(sizes, activation)
     state = plane(net).at(0.31, -0.42)
     x = torch.tensor([[0.31, -0.42]], dtype=torch.float64, requires_grad=True)
     logits = net.double()(x)[0]
-    gap = logits[state.own] - logits[1 - state.own]
-    (slope,) = torch.autograd.grad(gap, x)
+    value = logits[1 - state.own] - logits[state.own]
+    (slope,) = torch.autograd.grad(value, x)
     # Weights of order one travel with seven digits, and up to 16 terms of them are added twice.
-    assert state.score == pytest.approx(gap.item(), rel=1e-5, abs=1e-5)
-    assert state.gradient == pytest.approx(slope[0].tolist(), rel=1e-5, abs=1e-5)
+    assert state.value == pytest.approx(value.item(), rel=1e-5, abs=1e-5)
+    gradient = state.numbers["gradient_x"], state.numbers["gradient_y"]
+    assert gradient == pytest.approx(slope[0].tolist(), rel=1e-5, abs=1e-5)
 
 
 @settings(max_examples=8)
 @given(seed=st.integers(0, 50), x=st.floats(-1, 1), y=st.floats(-1, 1))
 def test_the_nearest_boundary_is_on_the_boundary_and_none_is_nearer(seed, x, y):
     figure = plane(random_net(seed=seed))
-    state = figure.at(x, y)
-    circle = figure.at(x, y, radius=min(0.99 * state.nearest, 1.3))
+    said = figure.at(x, y).numbers
+    nearest, foot = said["nearest"], (said["foot_x"], said["foot_y"])
+    circle = figure.at(x, y, radius=min(0.99 * nearest, 1.3))
     # A few slivers may hide between 360 rays; none does for these networks.
-    assert circle.share == 0
-    if math.isfinite(state.nearest):
-        assert math.dist((x, y), state.foot) == pytest.approx(state.nearest, rel=1e-9, abs=1e-12)
-        beyond = [b + 1e-6 * (b - a) for a, b in zip((x, y), state.foot, strict=True)]
-        left, right, bottom, top = figure.window
-        if left < beyond[0] < right and bottom < beyond[1] < top and state.nearest > 1e-3:
-            assert figure.at(*beyond).own != state.own
+    assert circle.numbers["share"] == 0
+    if math.isfinite(nearest):
+        assert math.dist((x, y), foot) == pytest.approx(nearest, rel=1e-9, abs=1e-12)
+        beyond = [b + 1e-6 * (b - a) for a, b in zip((x, y), foot, strict=True)]
+        left, right, bottom, top = figure.field.window
+        if left < beyond[0] < right and bottom < beyond[1] < top and nearest > 1e-3:
+            assert figure.at(*beyond).own == 1 - circle.own
 
 
 def test_the_model_is_given_back_as_it_was():
@@ -233,22 +264,23 @@ def test_the_page_is_valid_small_and_always_the_same(make):
 def test_text_of_the_caller_stays_text():
     evil = '</script><img src=x onerror="alert(1)"><!-- & "'
     for figure in (
-        plane(names=(evil, "b"), caption=evil, alt=evil, xlabel=evil),
-        frames(caption=evil, alt=evil, xlabel=evil),
+        plane(names=(evil, "b"), caption=evil, alt=evil, window=Window(xlabel=evil)),
+        frames(caption=evil, alt=evil, panels=[Panel(xlabel=evil)]),
     ):
         assert Tags(figure._repr_html_()).seen.count("img") == 1
         data, raw = data_of(figure)
         assert "<" not in raw
-        assert (data["alt"], data["xlabel"]) == (evil, evil)
+        assert (data["alt"], data.get("panels", [data])[0]["xlabel"]) == (evil, evil)
 
 
 def test_the_page_of_a_plane_holds_its_numbers():
-    data, _ = data_of(plane(wall(), start=(0.5, 0.25), radius=0.75))
+    data, _ = data_of(plane(wall(), start=(0.5, 0.25), overlays=[Circle(0.75)]))
     assert data["layers"] == [
         {"weight": [[3, 4]], "bias": [0], "activation": "identity", "number": 0}
     ]
     assert data["points"][0] == [1, 1, 1]
-    assert (data["start"], data["radius"]["start"]) == ([0.5, 0.25], 0.75)
+    (circle,) = data["overlays"]
+    assert (data["start"], circle["settings"]["radius"]["start"]) == ([0.5, 0.25], 0.75)
 
 
 def decoded(text, low, high):
@@ -264,10 +296,11 @@ def one_six(letter):
 def test_frames_travel_with_12_bits_of_the_range():
     figure = frames()
     data, _ = data_of(figure)
-    frame = data["frames"][data["lookup"][0][1][2]]
+    (frame,) = data["frames"][data["lookup"][0][1][2]]
     wanted = pairs("trained", 2, 100)
     assert frame["text"] == wanted.text
-    ends = (data["window"][:2], data["window"][2:])
+    window = data["panels"][0]["window"]
+    ends = (window[:2], window[2:])
     for part, given_part in zip(frame["parts"], wanted.parts, strict=True):
         for place, values, end in zip(part, given_part, ends, strict=True):
             # Half a step of 4,095 is what rounding may cost.
@@ -278,7 +311,7 @@ def test_frames_travel_with_12_bits_of_the_range():
 def test_equal_arrays_travel_once():
     data, _ = data_of(frames())
     assert len(data["frames"]) == 12
-    assert len({part[0] for frame in data["frames"] for part in frame["parts"]}) == 2
+    assert len({part[0] for (frame,) in data["frames"] for part in frame["parts"]}) == 2
 
 
 def test_51_frames_of_60_points_fit():
@@ -293,7 +326,7 @@ def test_51_frames_of_60_points_fit():
 
 
 def test_what_frames_say_in_python():
-    state = frames().at("memorized", 2, 50)
+    (state,) = frames().at("memorized", 2, 50)
     assert (state.text, state.count) == ("r = 1, memorized 50", 12)
     assert state.mean_x == pytest.approx(2)
     assert state.mean_y == pytest.approx(2 * 1.5 + 0.5 + 9)
@@ -313,8 +346,8 @@ def test_pictures_travel_as_bytes():
         **SAID,
     )
     data, _ = data_of(figure)
-    assert (data["shape"], data["arrays"]) == ([1, 2, 2], ["/wAA/w==", "AAAAAA=="])
-    assert figure.at(1).count == 0
+    assert (data["panels"][0]["shape"], data["arrays"]) == ([1, 2, 2], ["/wAA/w==", "AAAAAA=="])
+    assert figure.at(1)[0].count == 0
 
 
 def test_two_panels_say_what_they_show():
@@ -328,11 +361,10 @@ def test_two_panels_say_what_they_show():
 def test_two_panels_travel_together():
     figure = twins()
     data, _ = data_of(figure)
-    sides = [data, data["second"]]
-    assert [tuple(side["window"]) for side in sides] == list(figure.window)
+    assert [tuple(side["window"]) for side in data["panels"]] == list(figure.window)
     for place, beta in zip(data["lookup"][0], (1, 0, 0.5), strict=True):
         frame = data["frames"][place]
-        for shown, wanted, side in zip((frame, frame["second"]), beside(beta), sides, strict=True):
+        for shown, wanted, side in zip(frame, beside(beta), data["panels"], strict=True):
             assert shown["text"] == wanted.text
             for part, given_part in zip(shown["parts"], wanted.parts, strict=True):
                 for array, values, low in zip(part, given_part, (0, 2), strict=True):
@@ -340,25 +372,27 @@ def test_two_panels_travel_together():
                     off = np.abs(decoded(data["arrays"][array], *end) - values).max()
                     assert off <= (end[1] - end[0]) / 8190 * 1.001
     # The line y = 2x has the same place in both of its ranges: its arrays travel once.
-    assert all(x == y for x, y in data["frames"][data["lookup"][0][0]]["second"]["parts"])
+    assert all(x == y for x, y in data["frames"][data["lookup"][0][0]][1]["parts"])
 
 
-def test_what_is_said_once_holds_for_both_panels():
-    data, _ = data_of(twins(xlabel="both", ylabel=("one", "other"), diagonal=(False, True)))
-    second = data["second"]
-    assert (data["xlabel"], second["xlabel"]) == ("both", "both")
-    assert (data["ylabel"], second["ylabel"]) == ("one", "other")
-    assert (data["diagonal"], second["diagonal"]) == (False, True)
-    assert twins(xlim=(-3, 5)).window[1][:2] == twins(xlim=(-3, 5)).window[0][:2] == (-3, 5)
-    assert "second" not in data_of(frames())[0]
+def test_each_panel_is_drawn_as_it_is_told():
+    given = [Panel(xlabel="one"), Panel(xlabel="other", xlim=(-3, 5), diagonal=True)]
+    figure = twins(panels=given)
+    data, _ = data_of(figure)
+    assert [side["xlabel"] for side in data["panels"]] == ["one", "other"]
+    assert [side["diagonal"] for side in data["panels"]] == [False, True]
+    assert figure.window[1][:2] == (-3, 5) != figure.window[0][:2]
 
 
 @pytest.mark.parametrize("x", [(0, 1), (0, 100)])
 def test_equal_widens_the_shorter_range_to_both_sides(x):
     plain, figure = (
         Frames(
-            lambda k: curves({"a": (x, (0, 10))}), sliders={"k": [0]}, equal=equal, **SAID
-        ).window
+            lambda k: curves({"a": (x, (0, 10))}),
+            sliders={"k": [0]},
+            panels=[Panel(equal=equal)],
+            **SAID,
+        ).window[0]
         for equal in (False, True)
     )
     across, up = (figure[k + 1] - figure[k] for k in (0, 2))
@@ -382,7 +416,8 @@ def test_the_still_has_both_panels_and_a_circle_is_round():
         ring = scatter(3 * np.cos(CIRCLE), 3 * np.sin(CIRCLE))
         return ring, scatter(np.cos(CIRCLE), np.sin(CIRCLE))
 
-    figure = Frames(rings, sliders={"k": [0]}, equal=(True, False), ylim=(None, (-9, 9)), **SAID)
+    panels = [Panel(equal=True), Panel(ylim=(-9, 9))]
+    figure = Frames(rings, sliders={"k": [0]}, panels=panels, **SAID)
     still = Image.open(io.BytesIO(figure.still())).convert("RGB")
     middle = still.width // 2
     left = inked(still.crop((0, 0, middle, still.height)))
@@ -436,10 +471,13 @@ class Skip(nn.Module):
         (None, {"labels": LABELS[:3]}, ValueError, r"labels have shape \(3,\)"),
         (None, {"labels": LABELS + 1}, ValueError, r"values \[1, 2\], but"),
         (None, {"names": ("a",)}, ValueError, "names are 1, but there are two"),
-        (None, {"overlays": ("arrow",)}, ValueError, "'arrow' is no overlay: choose from"),
+        (None, {"overlays": ("arrow",)}, TypeError, "Overlay 0 is 'arrow', but what is drawn"),
+        (None, {"overlays": (Arrow(), Arrow())}, ValueError, "two overlays Arrow, but their"),
         (None, {"start": (9, 0)}, ValueError, r"\(9.0, 0.0\) lies outside the window"),
-        (None, {"radius": 9}, ValueError, "radius is 9.0, but the window is"),
-        (None, {"window": (0, 1, 0, 2)}, ValueError, "circles stay round only in a square"),
+        (None, {"overlays": [Circle(9)]}, ValueError, "radius is 9.0, but the window is"),
+        (None, {"window": Window((0, 1), (0, 2))}, ValueError, "round only in a square"),
+        (None, {"window": Window((0, 1))}, ValueError, r"xlim = \(0, 1\) and ylim = None, but"),
+        (None, {"window": Window(unit="")}, ValueError, "unit is '', but a living figure"),
         (None, {"caption": " "}, ValueError, "caption is ' ', but a living figure"),
         (None, {"alt": ""}, ValueError, "alt is '', but a living figure"),
     ],
@@ -447,6 +485,13 @@ class Skip(nn.Module):
 def test_the_sentences_of_a_plane(model, more, error, sentence, as_a_user):
     with pytest.raises(error, match=sentence):
         plane(model, **more)
+
+
+def test_the_sentence_for_a_setting_that_no_overlay_has():
+    with pytest.raises(ValueError, match="no setting 'angle': the overlays of .* have radius."):
+        plane().at(0, 0, angle=1)
+    with pytest.raises(ValueError, match="no setting 'radius': the overlays of .* have none."):
+        plane(overlays=[Arrow()]).at(0, 0, radius=1)
 
 
 def lines(n):
@@ -475,13 +520,21 @@ def lines(n):
                 {(1,): lines(1), (2,): scatter([0], [0])}, sliders={"n": [1, 2]}, **SAID
             ),
             ValueError,
-            "a figure has one legend",
+            "a panel has one legend",
         ),
         (lambda: Frames(lambda n: n, sliders={"n": [1]}, **SAID), TypeError, "is a int, but"),
         (lambda: frames(start=("trained", 3, 0)), ValueError, "There is no frame"),
         (lambda: frames().at("trained"), ValueError, r"There is no frame \('trained',\)"),
-        (lambda: frames(xlim=(0, 1)), ValueError, r"values lie outside xlim = \(0.0, 1.0\)"),
-        (lambda: frames(ylim=(1, 1)), ValueError, r"ylim is \(1.0, 1.0\), but an axis"),
+        (
+            lambda: frames(panels=[Panel(xlim=(0, 1))]),
+            ValueError,
+            r"values lie outside xlim = \(0.0, 1.0\)",
+        ),
+        (
+            lambda: frames(panels=[Panel(ylim=(1, 1))]),
+            ValueError,
+            r"ylim is \(1.0, 1.0\), but an axis",
+        ),
         (lambda: frames(alt=""), ValueError, "alt is '', but"),
         (
             lambda: Frames({(1,): lines(0)}, sliders={"n": [1]}, **SAID),
@@ -491,12 +544,12 @@ def lines(n):
         (
             lambda: Frames(lambda n: (lines(1), n), sliders={"n": [1]}, **SAID),
             TypeError,
-            r"The frame for \(1,\) of the second panel is a int, but",
+            r"The frame for \(1,\) of panel 2 is a int, but",
         ),
         (
-            lambda: Frames(lambda n: (lines(1),) * 3, sliders={"n": [1]}, **SAID),
+            lambda: Frames(lambda n: [], sliders={"n": [1]}, **SAID),
             ValueError,
-            r"There are 3 frames for \(1,\), but a figure has one panel or two",
+            r"The list of frames for \(1,\) is empty, but a figure has a panel or more",
         ),
         (
             lambda: Frames(
@@ -508,36 +561,30 @@ def lines(n):
         (
             lambda: Frames(lambda n: (lines(1), lines(n)), sliders={"n": [1, 2]}, **SAID),
             ValueError,
-            r"Frame \(1,\) of the second panel has 1 points and frame \(2,\) 2, but frames",
+            r"Frame \(1,\) of panel 2 has 1 points and frame \(2,\) 2, but frames",
         ),
         (
             lambda: Frames(
                 lambda n: (curves({str(n): ([0], [0])}), lines(1)), sliders={"n": [1, 2]}, **SAID
             ),
             ValueError,
-            r"Frame \(1,\) of the first panel shows lines of \('1',\) and frame \(2,\)",
+            r"Frame \(1,\) of panel 1 shows lines of \('1',\) and frame \(2,\)",
         ),
         (
             lambda: Frames(lambda n: (lines(1), lines(0)), sliders={"n": [1]}, **SAID),
             ValueError,
-            "No frame of the second panel holds a point",
+            "No frame of panel 2 holds a point",
         ),
         (
-            lambda: twins(ylim=(None, (0, 7))),
+            lambda: twins(panels=[Panel(), Panel(ylim=(0, 7))]),
             ValueError,
-            r"2 of 36 values of the second panel lie outside ylim = \(0.0, 7.0\)",
+            r"2 of 36 values of panel 2 lie outside ylim = \(0.0, 7.0\)",
         ),
-        (lambda: twins(ylim=(None, (9, 1))), ValueError, r"ylim is \(9.0, 1.0\), but an axis"),
-        (lambda: twins(xlabel=("one", "")), ValueError, "xlabel is '', but a living"),
+        (lambda: twins(panels=[Panel(), Panel(xlabel="")]), ValueError, "xlabel is '', but a liv"),
         (
-            lambda: twins(xlabel=("a", "b", "c")),
+            lambda: twins(panels=[Panel()] * 3),
             ValueError,
-            "xlabel holds 3 values, but the figure has 2 panels: pass one value for",
-        ),
-        (
-            lambda: frames(diagonal=(True, False)),
-            ValueError,
-            "diagonal holds 2 values, but the figure has 1 panel: pass one value",
+            r"There are 3 panels, but a list of 2 for \(1,\): pass one Panel",
         ),
         (lambda: scatter([1, 2], [1]), ValueError, r"have \[2, 1, 2\] entries"),
         (lambda: scatter([1], [math.nan]), ValueError, "y holds 1 values that are NaN"),
@@ -554,7 +601,35 @@ def test_the_sentences_of_frames(make, error, sentence, as_a_user):
 
 def test_a_figure_above_300_kb_is_refused():
     with pytest.raises(ValueError, match="has 3.. kB, of which 300 kB are data, but"):
-        page("frames", {"much": "x" * 300_000}, b"", caption="c", alt="a")
+        page("frames", {"much": "x" * 300_000}, b"", caption="c", alt="a", scripts=())
+
+
+STATIC = Path(widgets.__file__).parent / "static"
+
+
+def test_scripts_and_stills_have_the_same_inks():
+    assert re.findall("#[0-9a-f]{6}", (STATIC / "theme.js").read_text("utf-8"))[:4] == list(INK)
+
+
+def long_functions(text, most=40):
+    """First lines of functions of a script whose end is further down, by their indentation."""
+    found, lines = [], text.splitlines()
+    for k, line in enumerate(lines):
+        if re.search(r"=> \{$|^ *(async )?function ", line):
+            edge = re.match(" *", line)[0]
+            end = next(i for i in range(k + 1, len(lines)) if lines[i].startswith(edge + "}"))
+            found += [line] * (end - k >= most)
+    return found
+
+
+@pytest.mark.parametrize("file", sorted(STATIC.rglob("*.js")), ids=lambda file: file.stem)
+def test_a_script_holds_one_idea_in_short_functions(file):
+    text = file.read_text("utf-8")
+    assert len(text.splitlines()) <= 350 and long_functions(text) == []
+    assert max(map(len, text.splitlines())) <= 100
+    body = "\n" * 39
+    assert long_functions(f"const f = () => {{{body}\n}};") == ["const f = () => {"]
+    assert long_functions(f"function f() {{{body}}}") == []
 
 
 def test_numbers_of_the_page_have_four_digits():
@@ -586,8 +661,10 @@ def test_the_panel_of_a_plane_says_what_the_plane_says():
     across, up, radius, picture, said = panel.children
     before = picture.value
     across.value, up.value, radius.value = 0.3, 0.4, 1.0
-    state = plane(wall()).at(across.value, up.value, radius.value)
-    assert f"nearest boundary {state.nearest:.3f}; {state.share:.0%} of" in said.value
+    state = plane(wall()).at(across.value, up.value, radius=radius.value)
+    nearest, share = state.numbers["nearest"], 100 * state.numbers["share"]
+    assert f"nearest boundary at {three(nearest)} units; directions to" in said.value
+    assert f"directions to the rival {three(share)} %." in said.value
     assert picture.value != before
 
 
@@ -661,21 +738,67 @@ def state_of(tab, kind="plane", place=0):
     return tab.locator(f".ng-{kind}").nth(place).evaluate("node => ({...node.dataset})")
 
 
+def key_of(name):
+    """`foot_x` stands in data-foot-x, which a script reads as footX."""
+    first, *more = name.split("_")
+    return first + "".join(word.title() for word in more)
+
+
 def agrees(figure, shown):
     """The numbers of the page against those of Python, within 1e-3 of the range shown."""
-    state = figure.at(float(shown["x"]), float(shown["y"]), float(shown["radius"]))
-    side = figure.window[1] - figure.window[0]
-    flat = dataclasses.asdict(state)
-    for pair, names in (("gradient", "XY"), ("guess", "XY"), ("foot", "XY")):
-        flat |= {f"{pair}{n}": v for n, v in zip(names, flat.pop(pair), strict=True)}
-    assert int(shown["own"]) == flat.pop("own")
-    for name, value in flat.items():
-        room = 1e-3 * (1 if name == "share" else side)
-        if name == "score" or name.startswith("gradient"):
-            room = 1e-3 * max(abs(state.score), math.hypot(*state.gradient))
-        got = float(shown[name].replace("Infinity", "inf"))
+    settings = {name: float(shown[name]) for name in figure.settings}
+    state = figure.at(float(shown["x"]), float(shown["y"]), **settings)
+    assert int(shown["own"]) == state.own
+    steep = max(abs(state.value), figure.field.at(state.x, state.y).slope)
+    for name, value in {"value": state.value, **state.numbers}.items():
+        room = 1e-3 * (1 if name == "share" else figure.field.side)
+        if name == "value" or name.startswith("gradient"):
+            room = 1e-3 * steep
+        got = float(shown[key_of(name)].replace("Infinity", "inf"))
         assert got == pytest.approx(value, abs=room, nan_ok=True), name
     return state
+
+
+EVERY = [Arrow(), LinearGuess(), NearestBoundary(), Circle(0.4)]
+
+
+def test_every_overlay_has_its_script_and_is_tried():
+    names = {one.script for one in EVERY}
+    assert {file.stem for file in STATIC.glob("overlays/*.js")} == names
+    public = {name for name in widgets.__all__ if issubclass_of_overlay(getattr(widgets, name))}
+    assert public == {type(one).__name__ for one in EVERY}
+
+
+def issubclass_of_overlay(one):
+    return isinstance(one, type) and issubclass(one, Overlay) and one is not Overlay
+
+
+@pytest.mark.parametrize("overlay", EVERY, ids=lambda one: one.script)
+def test_in_the_browser_an_overlay_says_what_python_says(opened, overlay):
+    figure = plane(random_net(seed=4), start=(0.1, 0.2), overlays=[overlay])
+    tab = opened(figure)
+    opening = {name: float(state_of(tab)[name]) for name in figure.settings}
+    assert opening == {
+        name: pytest.approx(one.start, abs=0.01) for name, one in figure.settings.items()
+    }
+    handle = tab.get_by_role("slider").first
+    for keys in ([], ["Shift+ArrowRight"] * 6 + ["ArrowUp"] * 3, ["Shift+ArrowDown"] * 9):
+        for key in keys:
+            handle.press(key)
+        for control in tab.locator("input[type=range]").all():
+            control.press("PageUp")
+        shown = state_of(tab)
+        state = agrees(figure, shown)
+        others = {"x", "y", "own", "value", "ready"}
+        assert set(shown) - others == set(map(key_of, [*state.settings, *state.numbers]))
+        row = tab.locator("li").last.inner_text().split("\n")
+        text = overlay.text(state.numbers, "units")
+        assert row[0] == overlay.name
+        assert [re.sub(r"[−\d.]+", "#", one) for one in (row[-1], text)] == ["# " + unit(text)] * 2
+
+
+def unit(text):
+    return text.partition(" ")[2]
 
 
 @pytest.mark.parametrize(
@@ -695,9 +818,20 @@ def test_in_the_browser_a_plane_says_what_python_says(opened, sizes, activation,
     for keys in (["Shift+ArrowRight"] * 6 + ["ArrowUp"] * 3, ["Shift+ArrowDown"] * 9):
         for key in keys:
             handle.press(key)
-        agrees(figure, state_of(tab))
+        assert agrees(figure, state_of(tab)).value <= 0
     tab.locator("input[type=range]").fill("0.9")
-    assert agrees(figure, state_of(tab)).radius == pytest.approx(0.9, abs=0.01)
+    assert agrees(figure, state_of(tab)).settings["radius"] == pytest.approx(0.9, abs=0.01)
+    assert tab.get_by_text("negative where it stands").is_visible()
+
+
+def test_both_sides_say_numbers_with_the_same_three_digits(opened):
+    values = [0, 0.9996, -1.2345, 123.456, 12345.6, 0.00004, -0.0123449, 1e-9, 2.5]
+    living = (STATIC / "living.js").read_text("utf-8")
+    tab = opened()
+    said = tab.evaluate(
+        f"values => {{ {living}\n return values.map((one) => three(one)); }}", values
+    )
+    assert said == [three(value) for value in values]
 
 
 def test_keys_move_the_point_and_stop_at_the_edge(opened):
@@ -705,11 +839,10 @@ def test_keys_move_the_point_and_stop_at_the_edge(opened):
     tab = opened(figure)
     handle = tab.get_by_role("slider").first
     handle.press("ArrowRight")
-    side = figure.window[1] - figure.window[0]
-    assert float(state_of(tab)["x"]) == pytest.approx(side / 100)
+    assert float(state_of(tab)["x"]) == pytest.approx(figure.field.side / 100)
     for _ in range(25):
         handle.press("Shift+ArrowUp")
-    assert float(state_of(tab)["y"]) == pytest.approx(figure.window[3])
+    assert float(state_of(tab)["y"]) == pytest.approx(figure.field.window[3])
     handle.press("Home")
     assert (state_of(tab)["x"], state_of(tab)["y"]) == ("0", "0")
     handle.press("Tab")
@@ -722,7 +855,7 @@ def test_keys_move_the_point_and_stop_at_the_edge(opened):
 
 def spot(tab, figure, x, y):
     box = tab.locator("canvas").bounding_box()
-    left, right, bottom, top = figure.window
+    left, right, bottom, top = figure.field.window
     return (
         box["x"] + (x - left) / (right - left) * box["width"],
         box["y"] + (top - y) / (top - bottom) * box["height"],
@@ -776,32 +909,59 @@ def test_two_figures_do_not_disturb_each_other(opened):
     assert tab.locator("style#ng-living-style").count() == 1
 
 
+def agree(figure, tab, *key):
+    """The page shows the frames of this key, as Python says."""
+    shown = state_of(tab, "frames")
+    told = [shown[name] for name in ("switch", "slider1", "slider2") if shown.get(name)]
+    assert told == [str(value) for value in key]
+    places = enumerate(zip(figure.at(*key), figure.window, strict=True), 1)
+    for k, (state, (left, right, bottom, top)) in places:
+        assert (shown[f"text{k}"], int(shown[f"count{k}"])) == (state.text, state.count)
+        x, y = float(shown[f"meanX{k}"]), float(shown[f"meanY{k}"])
+        assert x == pytest.approx(state.mean_x, abs=1e-3 * (right - left))
+        assert y == pytest.approx(state.mean_y, abs=1e-3 * (top - bottom))
+        assert tab.locator(".ng-frames").first.get_by_text(state.text, exact=True).is_visible()
+
+
 def test_in_the_browser_frames_say_what_python_says(opened):
     figure = frames(start=("trained", 1, 10))
     tab = opened(figure)
-
-    def agree():
-        shown = state_of(tab, "frames")
-        wanted = figure.at(shown["switch"], int(shown["slider1"]), int(shown["slider2"]))
-        left, right, bottom, top = figure.window
-        assert (shown["text"], int(shown["count"])) == (wanted.text, wanted.count)
-        assert float(shown["meanX"]) == pytest.approx(wanted.mean_x, abs=1e-3 * (right - left))
-        assert float(shown["meanY"]) == pytest.approx(wanted.mean_y, abs=1e-3 * (top - bottom))
-        return shown["switch"], shown["slider1"], shown["slider2"]
-
-    assert agree() == ("trained", "1", "10")
-    layer, step = tab.locator("input[type=range]").all()
-    layer.press("ArrowRight")
+    agree(figure, tab, "trained", 1, 10)
+    step, play = tab.locator("input[type=range]"), tab.get_by_role("button")
+    tab.get_by_role("radio", name="2", exact=True).check()
     step.press("End")
-    assert agree() == ("trained", "2", "100")
+    agree(figure, tab, "trained", 2, 100)
     assert step.get_attribute("aria-valuetext") == "100"
     tab.get_by_role("radio", name="memorized").check()
-    assert agree() == ("memorized", "2", "50")
+    agree(figure, tab, "memorized", 2, 50)
+    assert play.is_enabled()
     tab.get_by_role("radio", name="untrained").check()
-    assert agree() == ("untrained", "2", "0")
-    assert step.is_disabled()
+    agree(figure, tab, "untrained", 2, 0)
+    assert step.is_disabled() and play.is_disabled()  # there is one step
     tab.get_by_role("radio", name="trained", exact=True).press("Space")
-    assert agree()[0] == "trained" and step.is_enabled()
+    agree(figure, tab, "trained", 2, 100)
+    assert step.is_enabled() and play.is_enabled()
+
+
+def test_two_values_are_a_switch_and_are_not_played(opened):
+    sides = {"side": {"trained": ["left", "right"], "untrained": ["left"]}, "β": [0, 10]}
+    figure = Frames(
+        lambda network, side, beta: scatter([beta], [0], text=f"{network} {side} {beta}"),
+        switch=("network", ["trained", "untrained"]),
+        sliders=sides,
+        start=("trained", "right", 10),
+        **SAID,
+    )
+    tab = opened(figure)
+    agree(figure, tab, "trained", "right", 10)
+    assert tab.locator("input[type=range], button").count() == 0
+    tab.get_by_role("radio", name="right").press("ArrowLeft")
+    agree(figure, tab, "trained", "left", 10)
+    tab.get_by_role("radio", name="untrained").check()
+    tab.get_by_role("radio", name="0", exact=True).check()
+    agree(figure, tab, "untrained", "left", 0)
+    assert not tab.get_by_role("radio", name="right").is_visible()
+    assert tab.get_by_role("group", name="side").is_visible()
 
 
 def test_in_the_browser_two_panels_say_what_python_says(opened):
@@ -810,20 +970,40 @@ def test_in_the_browser_two_panels_say_what_python_says(opened):
     slider = tab.locator("input[type=range]").first
     for beta, key in ((1, "Home"), (0, "ArrowRight"), (0.5, "End")):
         slider.press(key)
-        shown = state_of(tab, "frames")
-        assert shown["slider1"] == str(beta)
-        for state, window, place in zip(figure.at(beta), figure.window, ("", "2"), strict=True):
-            left, right, bottom, top = window
-            assert shown[f"text{place}"] == state.text
-            assert int(shown[f"count{place}"]) == state.count
-            x, y = float(shown[f"meanX{place}"]), float(shown[f"meanY{place}"])
-            assert x == pytest.approx(state.mean_x, abs=1e-3 * (right - left))
-            assert y == pytest.approx(state.mean_y, abs=1e-3 * (top - bottom))
-            assert tab.locator(".ng-frames").first.get_by_text(state.text, exact=True).is_visible()
+        agree(figure, tab, beta)
     tab.wait_for_timeout(400)
     said = tab.locator("[aria-live=polite]").first.inner_text()
     assert said == "beta 0.5: radius 1.5; power 0.5"
     assert "count2" not in state_of(tab, "frames", 1)
+
+
+def three_panels(**more):
+    def triple(beta):
+        return [*beside(beta), histogram({"a": [beta]}, bins=[0, 0.5, 2], text=f"at {beta}")]
+
+    return Frames(triple, sliders={"beta": [1, 0, 0.5]}, **SAID, **more)
+
+
+def test_a_third_panel_moves_with_the_others(opened):
+    figure = three_panels()
+    tab = opened(figure, viewport={"width": 1200, "height": 900})
+    tab.locator("input[type=range]").press("End")
+    agree(figure, tab, 0.5)
+    one, other, third = boxes(tab)
+    assert one["x"] + one["width"] < other["x"] and one["y"] + one["height"] < third["y"]
+    still = Image.open(io.BytesIO(figure.still()))
+    assert still.height > 1.5 * Image.open(io.BytesIO(twins().still())).height
+
+
+@pytest.mark.parametrize("make", [plane, frames, twins, three_panels])
+def test_on_a_phone_controls_and_first_panel_are_seen_together(opened, make):
+    tab = opened(make(), viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    first = tab.locator(".ng-view").first.bounding_box()
+    controls = tab.locator("fieldset, input[type=range], button").all()
+    seen = [first, *(one.bounding_box() for one in controls)]
+    top, foot = min(one["y"] for one in seen), max(one["y"] + one["height"] for one in seen)
+    # The book's header keeps 60 of 844 px for itself.
+    assert foot - top < 780
 
 
 def boxes(tab):
@@ -835,7 +1015,7 @@ def test_two_panels_stand_side_by_side_and_on_a_phone_one_below_the_other(opened
     def uneven(k):
         return scatter([k], [0], text="a long text " * 7), scatter([k], [0], text="short")
 
-    figure = Frames(uneven, sliders={"k": [0, 1]}, **SAID)
+    figure = Frames(uneven, sliders={"k": [0, 1, 2]}, **SAID)
     one, other = boxes(opened(figure, viewport={"width": 1200, "height": 900}))
     assert one["x"] + one["width"] < other["x"]
     for name in ("y", "width", "height"):
@@ -871,7 +1051,8 @@ def test_with_equal_a_circle_is_round_in_the_browser(opened, two):
         frame = scatter([3, -3, 0, 0], [0, 0, 3, -3])
         return (frame, frame) if two else frame
 
-    tab = opened(Frames(ring, sliders={"k": [0, 1]}, equal=True, **SAID))
+    panels = [Panel(equal=True)] * (1 + two)
+    tab = opened(Frames(ring, sliders={"k": [0, 1]}, panels=panels, **SAID))
     canvases = drawn(tab)
     assert len(canvases) == 1 + two
     for canvas, box in zip(canvases, tab.locator("canvas").all(), strict=True):
@@ -909,29 +1090,40 @@ def test_in_print_the_still_stands(opened):
     assert (still.is_visible(), stage.is_visible()) == (True, False)
 
 
+# As a notebook puts outputs into a cell: first all of it, then the scripts run.
+AGAIN = """text => {
+    const cell = document.querySelector("main > div");
+    cell.innerHTML = text;
+    for (const old of cell.querySelectorAll("script:not([type])")) {
+        const script = document.createElement("script");
+        script.textContent = old.textContent;
+        old.replaceWith(script);
+    }
+}"""
+
+
+def test_a_figure_waits_for_the_scripts_of_its_own_overlays(opened):
+    tab = opened(frames())
+    one, other = plane(overlays=[Arrow()]), plane(overlays=[NearestBoundary()])
+    tab.evaluate(AGAIN, one._repr_html_() + other._repr_html_())
+    assert "gradientX" in state_of(tab) and "nearest" in state_of(tab, place=1)
+
+
 def test_run_again_the_cell_leaves_nothing_behind(opened):
     tab = opened(frames())
-    again = """text => {
-        const cell = document.querySelector("main > div");
-        cell.innerHTML = text;
-        for (const old of cell.querySelectorAll("script:not([type])")) {
-            const script = document.createElement("script");
-            script.textContent = old.textContent;
-            old.replaceWith(script);
-        }
-    }"""
     tab.get_by_role("button").click()
-    tab.evaluate(again, frames()._repr_html_())
+    tab.evaluate(AGAIN, frames()._repr_html_())
     assert tab.locator(".ng-stage").count() == 1
     tab.wait_for_timeout(1_200)
     assert state_of(tab, "frames")["slider2"] == "0"
 
 
 def test_pictures_and_histograms_are_drawn(opened):
-    pictures = Frames(lambda k: images(np.full((2, 4, 4), k)), sliders={"k": [0, 1]}, **SAID)
+    steps = {"k": [0, 0.5, 1]}
+    pictures = Frames(lambda k: images(np.full((2, 4, 4), k)), sliders=steps, **SAID)
     counts = Frames(
         lambda k: histogram({"a": [k / 2], "b": [0.2]}, bins=[0, 0.5, 1]),
-        sliders={"k": [0, 1]},
+        sliders=steps,
         **SAID,
     )
     tab = opened(pictures, counts)

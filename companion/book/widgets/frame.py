@@ -35,11 +35,20 @@ class Frame:
 def scatter(
     x: object, y: object, *, groups: Mapping[str, object] | None = None, text: str = ""
 ) -> Frame:
-    """A frame of points (n,) against (n,); `groups` maps a name to the mask (n,) of its points.
+    """A frame of points, in groups that are told apart by shape and colour.
 
-    Groups, four at most, are told apart by shape and colour; later ones lie on top.
+    Args:
+        x: Where they lie across (n,).
+        y: Where they lie upward (n,).
+        groups: A name to the mask (n,) of its points, four at most, later ones on top; by default
+            one group without a name.
+        text: A line above the frame: what it shows, numbers with three digits and their unit.
 
-    Raises `ValueError` for lengths that differ, and for NaN.
+    Returns:
+        The frame.
+
+    Raises:
+        ValueError: For lengths that differ, for NaN, and for more than four groups.
 
     >>> len(scatter([0.0, 1.0], [2.0, 3.0], groups={"left": [True, False]}))
     1
@@ -57,7 +66,17 @@ def scatter(
 
 
 def curves(lines: Mapping[str, tuple[object, object]], *, text: str = "") -> Frame:
-    """A frame of curves: a name to (x, y), both (k,); four at most, told apart by their dashes.
+    """A frame of curves, told apart by their dashes.
+
+    Args:
+        lines: A name to (x, y), both (k,); four at most.
+        text: A line above the frame.
+
+    Returns:
+        The frame.
+
+    Raises:
+        ValueError: For lengths that differ, for NaN, and for more than four curves.
 
     >>> curves({"error": ([0, 1], [0.5, 0.25])}, text="two steps").text
     'two steps'
@@ -73,9 +92,18 @@ def curves(lines: Mapping[str, tuple[object, object]], *, text: str = "") -> Fra
 
 
 def histogram(values: Mapping[str, object], *, bins: object, text: str = "") -> Frame:
-    """A frame of histograms over the same edges `bins` (k + 1,): counts, drawn as filled steps.
+    """A frame of histograms over the same bins: counts, drawn as filled steps.
 
-    Values outside the edges do not count, as in numpy.
+    Args:
+        values: A name to its values; four at most. What lies outside the edges does not count.
+        bins: Edges (k + 1,).
+        text: A line above the frame.
+
+    Returns:
+        The frame.
+
+    Raises:
+        ValueError: For NaN, and for more than four histograms.
 
     >>> histogram({"gap": [0.2, 0.3, 0.9]}, bins=[0, 0.5, 1]).parts[0][1].tolist()
     [2.0, 2.0, 1.0, 1.0]
@@ -89,7 +117,17 @@ def histogram(values: Mapping[str, object], *, bins: object, text: str = "") -> 
 
 
 def images(pictures: object, *, text: str = "") -> Frame:
-    """A frame of grey pictures side by side, (k, h, w) with values from 0 (black) to 1 (white).
+    """A frame of grey pictures side by side.
+
+    Args:
+        pictures: (k, h, w) with values from 0 (black) to 1 (white).
+        text: A line above the frame.
+
+    Returns:
+        The frame.
+
+    Raises:
+        ValueError: For another shape, and for values outside 0 to 1.
 
     >>> images(np.zeros((2, 8, 8))).parts.shape
     (2, 8, 8)

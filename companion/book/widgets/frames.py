@@ -12,17 +12,17 @@ from itertools import product
 
 import numpy as np
 
-from companion.book.widgets.axes import SHAPE, Packer, axes_of
+from companion.book.widgets.axes import SHAPE, Packer, Panel, axes_of
 from companion.book.widgets.frame import Frame
 from companion.book.widgets.page import page, png, words
 
-Panels = tuple[Frame, ...]  # one, or two that move together
-Given = Frame | tuple[Frame, Frame]
+Given = Frame | Sequence[Frame]
+SCRIPTS = ("theme", "living", "view", "controls", "panel", "frames")
 
 
 @dataclass(frozen=True)
 class FrameState:
-    """What the page shows of a frame: its text, how many points, and the means of x and of y."""
+    """What a panel shows of a frame: its text, how many points, and the means of x and of y."""
 
     text: str
     count: int
@@ -31,38 +31,43 @@ class FrameState:
 
 
 class Frames:
-    """Frames chosen by one or two sliders and a switch, played along the last slider.
+    """Frames chosen by a switch and one or two sliders, played along the last slider.
 
-    `frames` is a function of the values, computed for every combination, or a mapping from tuples
-    of them. Each is a `Frame`, or a pair of them for two panels that move together. `sliders` maps
-    a name to its values, or, where they depend on the switch, to a mapping from option to values
-    (their numbers may differ). `switch` is (name, options). The values of a frame stand in this
-    order: option of the switch, if there is one, then each slider's. `start` are the values shown
-    first (default: the first of each).
+    Two values are a switch, not a slider, and where there is one step play is off. The controls
+    come first, so that a phone shows them together with the first panel. The last expression of a
+    cell shows the figure. `at` gives what the page shows; the two agree within 1e-3 of the range
+    (numbers travel as 12 bits of it). In the page it stands in attributes of the figure:
+    data-switch, data-slider1, data-slider2, and for panel k data-textk, data-countk, data-mean-xk,
+    data-mean-yk. `window` holds (left, right, bottom, top) of each panel.
 
-    The axes show the same range in all frames: `xlim`, `ylim`, by default what holds every point.
-    `diagonal` draws y = x. `equal` draws one unit of x as long as one of y, for points of a plane:
-    the range that is too short for it is widened. With two panels each of these, `xlabel` and
-    `ylabel` is one value for both, or a pair of values (in a pair of ranges None is the default).
+    Args:
+        frames: A function of the values, computed for every combination, or a mapping from tuples
+            of them, to a list of frames, one for each panel; a single one may stand alone. The
+            values stand in this order: option of the switch, if there is one, then each slider's.
+        sliders: A name to its values, or, where they depend on the switch, to a mapping from
+            option to values (their numbers may differ). One or two.
+        panels: How each panel is drawn; by default each as `Panel()`.
+        switch: (name, options); None for no switch.
+        start: The values shown first, where the question shows; by default the first of each.
+        caption: What the figure shows.
+        alt: What it looks like, for readers who do not see it.
 
-    The last expression of a cell shows the figure. `at` gives what the page shows, for two panels
-    a pair; page and `at` agree within 1e-3 of the range (numbers travel as 12 bits of it). In the
-    page they stand in attributes of the figure: data-switch, data-slider1, data-slider2,
-    data-text, data-count, data-mean-x, data-mean-y, and for the second panel data-text2,
-    data-count2, data-mean-x2, data-mean-y2. `window` is (left, right, bottom, top), or a pair.
-
-    Raises `ValueError` for a missing frame, frames of different kinds, groups or lengths, points
-    outside the range, no or more than two sliders or panels, and a figure above 300 kB.
+    Raises:
+        TypeError: For a frame that is none.
+        ValueError: For a missing frame, frames of different kinds, groups or lengths, points
+            outside the range, no or more than two sliders, no panel, a number of panels that
+            changes, and a figure above 300 kB.
 
     >>> from companion.book.widgets import curves
     >>> def parabola(step):
-    ...     return curves({"error": ([0.0, 1.0], [0.0, step])}, text=f"step {step}")
-    >>> figure = Frames(parabola, sliders={"step": [1, 2]}, caption="c", alt="a")
-    >>> figure.at(2).text, round(figure.at(2).mean_y, 2)
+    ...     return [curves({"error": ([0.0, 1.0], [0.0, step])}, text=f"step {step}")]
+    >>> figure = Frames(parabola, sliders={"step": [1, 2, 3]}, caption="c", alt="a")
+    >>> (state,) = figure.at(2)
+    >>> state.text, round(state.mean_y, 2)
     ('step 2', 1.0)
     >>> def beside(step):
-    ...     return parabola(step), curves({"error": ([0.0, step], [1.0, 1.0])})
-    >>> one, other = Frames(beside, sliders={"step": [1, 2]}, caption="c", alt="a").at(2)
+    ...     return [*parabola(step), curves({"error": ([0.0, step], [1.0, 1.0])})]
+    >>> one, other = Frames(beside, sliders={"step": [1, 2, 3]}, caption="c", alt="a").at(2)
     >>> round(one.mean_x, 2), round(other.mean_x, 2)
     (0.5, 1.0)
     """
@@ -74,14 +79,9 @@ class Frames:
         sliders: Mapping[str, Sequence | Mapping[str, Sequence]],
         caption: str,
         alt: str,
+        panels: Sequence[Panel] | None = None,
         switch: tuple[str, Sequence[str]] | None = None,
         start: Sequence | None = None,
-        xlabel: str | Sequence[str] = "x",
-        ylabel: str | Sequence[str] = "y",
-        xlim: Sequence | None = None,
-        ylim: Sequence | None = None,
-        diagonal: bool | Sequence[bool] = False,
-        equal: bool | Sequence[bool] = False,
     ):
         words(caption=caption, alt=alt)
         self.caption, self.alt = caption, alt
@@ -91,22 +91,32 @@ class Frames:
         count = _alike(self.frames)
         first = next(iter(self.frames))
         self.start = self._key(first if start is None else start)
-        asked = {"xlabel": xlabel, "ylabel": ylabel, "xlim": xlim, "ylim": ylim}
-        asked |= {"diagonal": diagonal, "equal": equal}
-        each = {name: _each(name, value, count) for name, value in asked.items()}
-        self.axes = tuple(
-            axes_of(
-                [panels[k] for panels in self.frames.values()],
-                panel=_named(k, count),
-                **{name: values[k] for name, values in each.items()},
+        panels = (Panel(),) * count if panels is None else panels
+        if len(panels) != count:
+            raise ValueError(
+                f"There are {len(panels)} panels, but a list of {count} for {first}: pass one "
+                "Panel for each frame of the list."
             )
-            for k in range(count)
+        every = zip(*self.frames.values(), strict=True)
+        self.axes = tuple(
+            axes_of(panel, column, _named(k, count))
+            for k, (panel, column) in enumerate(zip(panels, every, strict=True))
         )
-        self.window = _one_or_pair(axes.window for axes in self.axes)
+        self.window = tuple(axes.window for axes in self.axes)
 
-    def at(self, *values: object) -> FrameState | tuple[FrameState, FrameState]:
-        """What the page shows for these values: the option of the switch, then each slider's."""
-        return _one_or_pair(map(_state, self.frames[self._key(values)]))
+    def at(self, *values: object) -> tuple[FrameState, ...]:
+        """What the page shows for these values.
+
+        Args:
+            values: The option of the switch, if there is one, then each slider's.
+
+        Returns:
+            The state of each panel.
+
+        Raises:
+            ValueError: For values that the figure does not have.
+        """
+        return tuple(map(_state, self.frames[self._key(values)]))
 
     def still(self) -> bytes:
         """The panels at the start, as PNG: what viewers without scripts, and printers, show."""
@@ -114,12 +124,15 @@ class Frames:
         from matplotlib.figure import Figure
 
         panels = self.frames[self.start]
-        size = (4.8, 4.4) if len(panels) == 1 else (8.2, 4.0)
-        boxed = len(panels) == 2 or self.axes[0].equal
+        rows, columns = -(-len(panels) // 2), min(2, len(panels))
+        size = (4.8, 4.4) if len(panels) == 1 else (8.2, 4.0 * rows)
+        boxed = len(panels) > 1 or self.axes[0].panel.equal
         with matplotlib.rc_context(matplotlib.rcParamsDefault):
             figure = Figure(figsize=size, layout="compressed" if boxed else "constrained")
-            every = figure.subplots(1, len(panels), squeeze=False)[0]
-            for ax, axes, frame in zip(every, self.axes, panels, strict=True):
+            every = list(figure.subplots(rows, columns, squeeze=False).flat)
+            for ax in every[len(panels) :]:
+                ax.remove()
+            for ax, axes, frame in zip(every, self.axes, panels, strict=False):
                 axes.draw(ax, frame)
                 if boxed:
                     ax.set_box_aspect(1 / SHAPE)
@@ -134,37 +147,38 @@ class Frames:
     def _repr_html_(self) -> str:
         packer = Packer()
         entries: dict[tuple, int] = {}
-        shown: list[dict[str, object]] = []
+        shown: list[list[dict[str, object]]] = []
         for key, panels in self.frames.items():
             entries[key] = len(shown)
-            drawn = (
-                {"text": frame.text, "parts": packer.parts(frame, axes.window)}
-                for frame, axes in zip(panels, self.axes, strict=True)
+            shown.append(
+                [
+                    {"text": frame.text, "parts": packer.parts(frame, axes.window)}
+                    for frame, axes in zip(panels, self.axes, strict=True)
+                ]
             )
-            shown.append(_beside(drawn))
         options = self._options()
-        start = self._key(self.start)
-        option = options[0] if self.switch is None else start[0]
-        values = start if self.switch is None else start[1:]
         data = {
-            **_beside(axes.data() for axes in self.axes),
+            "panels": [axes.data() for axes in self.axes],
             "switch": self.switch and {"name": self.switch[0], "options": self.switch[1]},
             "sliders": [
                 {"name": name, "labels": [[str(v) for v in lists[o]] for o in options]}
                 for name, lists in self.sliders.items()
             ],
-            "start": [
-                options.index(option),
-                *(
-                    lists[option].index(value)
-                    for lists, value in zip(self.sliders.values(), values, strict=True)
-                ),
-            ],
+            "start": self._places(),
             "lookup": [_nested(entries, *self._grid(option)) for option in options],
             "frames": shown,
             "arrays": packer.arrays,
         }
-        return page("frames", data, self.still(), caption=self.caption, alt=self.alt)
+        return page(
+            "frames", data, self.still(), caption=self.caption, alt=self.alt, scripts=SCRIPTS
+        )
+
+    def _places(self) -> list[int]:
+        """Which option and which values of the sliders are shown first, counted from 0."""
+        options = self._options()
+        option, *values = self.start if self.switch else (options[0], *self.start)
+        lists = (given[option] for given in self.sliders.values())
+        return [options.index(option), *map(tuple.index, lists, values)]
 
     def __repr__(self) -> str:
         return self.caption
@@ -222,7 +236,7 @@ def _sliders(given: Mapping, switch: tuple | None) -> dict[str, dict[str, tuple]
     return lists
 
 
-def _ask(frames: Callable[..., Given] | Mapping[tuple, Given], key: tuple) -> Panels:
+def _ask(frames: Callable[..., Given] | Mapping[tuple, Given], key: tuple) -> tuple[Frame, ...]:
     if callable(frames):
         given = frames(*key)
     elif key in frames:
@@ -233,10 +247,10 @@ def _ask(frames: Callable[..., Given] | Mapping[tuple, Given], key: tuple) -> Pa
             "add it, or give that option fewer values."
         )
     panels = tuple(given) if isinstance(given, tuple | list) else (given,)
-    if len(panels) not in (1, 2):
+    if not panels:
         raise ValueError(
-            f"There are {len(panels)} frames for {key}, but a figure has one panel or two: give a "
-            "Frame or a pair of them, and use a second figure for more."
+            f"The list of frames for {key} is empty, but a figure has a panel or more: give a "
+            "Frame for each."
         )
     for k, frame in enumerate(panels):
         if not isinstance(frame, Frame):
@@ -247,7 +261,7 @@ def _ask(frames: Callable[..., Given] | Mapping[tuple, Given], key: tuple) -> Pa
     return panels
 
 
-def _alike(frames: Mapping[tuple, Panels]) -> int:
+def _alike(frames: Mapping[tuple, tuple[Frame, ...]]) -> int:
     """Refuse frames that differ in what the figure says once; the number of panels of each."""
     first_key, first_panels = next(iter(frames.items()))
     count = len(first_panels)
@@ -255,14 +269,14 @@ def _alike(frames: Mapping[tuple, Panels]) -> int:
         if len(panels) != count:
             raise ValueError(
                 f"Frame {first_key} and frame {key} have {count} and {len(panels)} panels, but "
-                "all frames show the same panels: give a Frame for each, or a pair for each."
+                "all frames show the same panels: give a list of the same length for each."
             )
         for k, (first, frame) in enumerate(zip(first_panels, panels, strict=True)):
             panel = _named(k, count)
             if (frame.kind, frame.groups) != (first.kind, first.groups):
                 raise ValueError(
                     f"Frame {first_key}{panel} shows {first.kind} of {first.groups} and frame "
-                    f"{key} {frame.kind} of {frame.groups}, but a figure has one legend: make all "
+                    f"{key} {frame.kind} of {frame.groups}, but a panel has one legend: make all "
                     "frames of the same kind and groups, in the same order."
                 )
             shapes = [f.parts.shape if f.kind == "images" else len(f) for f in (first, frame)]
@@ -283,29 +297,4 @@ def _state(frame: Frame) -> FrameState:
 
 
 def _named(k: int, count: int) -> str:
-    return "" if count == 1 else f" of the {('first', 'second')[k]} panel"
-
-
-def _each(name: str, value: object, count: int) -> tuple:
-    """One value for each panel; a pair of numbers is a range, so it is one value."""
-    pair = isinstance(value, tuple | list) and any(
-        one is None or isinstance(one, str | bool) or np.ndim(one) for one in value
-    )
-    values = tuple(value) if pair else (value,) * count
-    if len(values) != count:
-        raise ValueError(
-            f"{name} holds {len(values)} values, but the figure has {count} panel"
-            f"{'s' * (count > 1)}: pass one value for all, or one for each."
-        )
-    return values
-
-
-def _one_or_pair(values: Iterable):
-    values = tuple(values)
-    return values[0] if len(values) == 1 else values
-
-
-def _beside(panels: Iterable[dict[str, object]]) -> dict[str, object]:
-    """The entries of the first panel, and those of the second, if there is one, in one of them."""
-    first, *others = panels
-    return {**first, **({"second": others[0]} if others else {})}
+    return "" if count == 1 else f" of panel {k + 1}"

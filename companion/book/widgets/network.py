@@ -3,7 +3,7 @@
 Explained where the first one is drawn, in `book/prologue`.
 """
 
-__all__ = ["folded", "score"]
+__all__ = ["folded", "gap"]
 
 from collections.abc import Callable
 
@@ -29,11 +29,18 @@ APPLY: dict[str, Callable[[Tensor, float], Tensor]] = {
 }
 
 
-def score(layers: list[dict[str, object]], x: Float[Tensor, "k 2"]) -> Float[Tensor, " k"]:
-    """F = f_1 - f_0 at each point, from the layers as the page has them.
+def gap(layers: list[dict[str, object]], x: Float[Tensor, "k 2"]) -> Float[Tensor, " k"]:
+    """f_1 - f_0 at each point, from the layers as the page has them.
+
+    Args:
+        layers: What `folded` returns.
+        x: Points (k, 2).
+
+    Returns:
+        One number per point (k,).
 
     >>> layer = {"weight": [[3.0, 4.0]], "bias": [1.0], "activation": "identity", "number": 0.0}
-    >>> score([layer], torch.tensor([[1.0, 1.0]]))
+    >>> gap([layer], torch.tensor([[1.0, 1.0]]))
     tensor([8.])
     """
     for layer in layers:
@@ -42,28 +49,26 @@ def score(layers: list[dict[str, object]], x: Float[Tensor, "k 2"]) -> Float[Ten
     return x[:, 0]
 
 
-def folded(model: nn.Module, points: Tensor) -> list[dict[str, object]]:
-    """Weights of F = f_1 - f_0, layer by layer, as the page gets them (7 digits)."""
+def folded(model: nn.Module, points: Float[Tensor, "n 2"]) -> list[dict[str, object]]:
+    """Weights of f_1 - f_0, layer by layer, as the page gets them (7 digits).
+
+    Args:
+        model: A module of linear layers, each followed by one activation at most.
+        points: Where the answers of model and layers are compared (n, 2), the first 100.
+
+    Returns:
+        For each layer its weight, bias, activation and the number that goes with that.
+
+    Raises:
+        TypeError: For what is no module, and for a layer that the browser does not know.
+        ValueError: For a model that is not 2-...-2, too large, or not the chain of its layers.
+    """
     if not isinstance(model, nn.Module):
         raise TypeError(
             f"model is a {type(model).__name__}, but its weights go into the page: pass a module "
             "of linear layers, as models.MLP((2, 16, 2))."
         )
-    leaves = [one for one in model.modules() if not list(one.children())]
-    linear: list[tuple[Tensor, Tensor, tuple[str, float]]] = []
-    for leaf in leaves:
-        if isinstance(leaf, nn.Linear):
-            weight = leaf.weight.detach().cpu().double()
-            bias = weight.new_zeros(len(weight)) if leaf.bias is None else leaf.bias.detach().cpu()
-            linear.append((weight, bias.double(), ("identity", 0.0)))
-        elif not isinstance(leaf, nn.Flatten | nn.Sequential):
-            kind = _kind(leaf)
-            if not linear or linear[-1][2][0] != "identity":
-                raise ValueError(
-                    f"A {kind[0]} does not follow a linear layer, but the browser evaluates one "
-                    "activation after each: put a linear layer before it."
-                )
-            linear[-1] = (*linear[-1][:2], kind)
+    linear = _linear(model)
     ends = (linear[0][0].shape[1], len(linear[-1][0])) if linear else (0, 0)
     if ends != (2, 2) or linear[-1][2][0] != "identity":
         raise ValueError(
@@ -88,6 +93,25 @@ def folded(model: nn.Module, points: Tensor) -> list[dict[str, object]]:
         }
         for weight, bias, kind in linear
     ]
+
+
+def _linear(model: nn.Module) -> list[tuple[Tensor, Tensor, tuple[str, float]]]:
+    """Weight, bias and activation of each linear layer."""
+    linear: list[tuple[Tensor, Tensor, tuple[str, float]]] = []
+    for leaf in [one for one in model.modules() if not list(one.children())]:
+        if isinstance(leaf, nn.Linear):
+            weight = leaf.weight.detach().cpu().double()
+            bias = weight.new_zeros(len(weight)) if leaf.bias is None else leaf.bias.detach().cpu()
+            linear.append((weight, bias.double(), ("identity", 0.0)))
+        elif not isinstance(leaf, nn.Flatten | nn.Sequential):
+            kind = _kind(leaf)
+            if not linear or linear[-1][2][0] != "identity":
+                raise ValueError(
+                    f"A {kind[0]} does not follow a linear layer, but the browser evaluates one "
+                    "activation after each: put a linear layer before it."
+                )
+            linear[-1] = (*linear[-1][:2], kind)
+    return linear
 
 
 def _kind(module: nn.Module) -> tuple[str, float]:

@@ -17,8 +17,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from companion import distances, models
-from companion.book.widgets.page import png
-from companion.book.widgets.plane import INK, Plane
+from companion.book.widgets.page import INK, png, three
+from companion.book.widgets.plane import Plane
 
 # Pairs that a scatter shows: of more points than this the first ones are drawn.
 LARGEST = 400
@@ -45,13 +45,22 @@ def explore(
 ) -> object:
     """A panel (an ipywidgets box) over a model of your own, for a live kernel.
 
-    `part` is `distances` (input distance against distance in a layer, with the rulers of
-    `companion.distances`; the first 400 samples) or `plane` (a network of two inputs and two
-    classes: position and radius by slider, with the numbers of `Plane.at`). Where ipywidgets is
-    missing, what comes back shows one sentence that says so. Each change costs one pass through
-    the model and O(n²) memory.
+    Where ipywidgets is missing, what comes back shows one sentence that says so. Each change costs
+    one pass through the model and O(n²) memory.
 
-    Raises `ValueError` for an unknown part, and what the functions of the part raise.
+    Args:
+        model: Any classifier, or for `plane` a network of two inputs and two classes.
+        x: Samples (n, ...); of more than 400 the first are shown, but in `plane`.
+        y: Their classes (n,).
+        part: `distances` (default: input distance against distance in a layer, with the rulers of
+            `companion.distances`) or `plane` (the point and the settings of the overlays by
+            slider, with the numbers of `Plane.at`).
+
+    Returns:
+        The panel, as the last expression of a cell.
+
+    Raises:
+        ValueError: For an unknown part, and what the functions of the part raise.
 
     >>> panel = explore(models.MLP((2, 3, 2)), torch.rand(9, 2), torch.arange(9) % 2)
     """
@@ -138,17 +147,15 @@ def _scatter(before: Tensor, after: Tensor, drawn: dict[str, Tensor], layer: str
 
 def _plane(widgets: ModuleType, model: nn.Module, x: Tensor, y: Tensor) -> object:
     figure = Plane(model, points=x, labels=y, caption="a panel", alt="a panel")
-    left, right, bottom, top = figure.window
+    left, right, bottom, top = figure.field.window
 
-    def answer(across: float, up: float, radius: float) -> tuple[bytes, str]:
-        state = figure.at(across, up, radius)
-        sentence = (
-            f"{figure.names[state.own]} with score {state.score:.3f}; gradient of length "
-            f"{(state.gradient[0] ** 2 + state.gradient[1] ** 2) ** 0.5:.3f}; linear guess "
-            f"{state.linear:.3f}, nearest boundary {state.nearest:.3f}; {state.share:.0%} of the "
-            f"directions of length {state.radius:.2f} change the class."
-        )
-        return figure.still(state), sentence
+    def answer(across: float, up: float, **settings: float) -> tuple[bytes, str]:
+        state = figure.at(across, up, **settings)
+        told = [f"decision function F {three(state.value)} logits"]
+        told += [
+            f"{one.name} {one.text(state.numbers, figure.field.unit)}" for one in figure.overlays
+        ]
+        return figure.still(state), f"{figure.names[state.own]}; {'; '.join(told)}."
 
     def slider(name: str, low: float, high: float, value: float) -> object:
         return widgets.FloatSlider(
@@ -163,9 +170,12 @@ def _plane(widgets: ModuleType, model: nn.Module, x: Tensor, y: Tensor) -> objec
     return _panel(
         widgets,
         {
-            "across": slider(figure.axes[0], left, right, figure.start[0]),
-            "up": slider(figure.axes[1], bottom, top, figure.start[1]),
-            "radius": slider("radius", 0.0, (right - left) / 2, figure.radius),
+            "across": slider(figure.field.labels[0], left, right, figure.start[0]),
+            "up": slider(figure.field.labels[1], bottom, top, figure.start[1]),
+            **{
+                name: slider(name, one.low, one.high, one.start)
+                for name, one in figure.settings.items()
+            },
         },
         answer,
     )
