@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from companion.book.widgets import network
 from companion.book.widgets.page import number, words
+from companion.decision import DecisionFunction
 
 
 @dataclass(frozen=True)
@@ -128,25 +129,21 @@ class Field:
             ValueError: For a point outside the window.
         """
         x, y = self.inside((x, y), digits=17)
-        gap, slope = self.slopes(torch.tensor([[x, y]], dtype=torch.float64))
-        own = int(gap > 0)
-        sign = -1.0 if own else 1.0
-        return Here(x, y, own, sign * float(gap), tuple((sign * slope[0]).tolist()))
+        here = torch.tensor([[x, y]], dtype=torch.float64)
+        F = self.decision(here)
+        value, gradient = F.value_and_gradient(here)
+        return Here(x, y, int(F.own), float(value), tuple(gradient[0].tolist()))
 
-    def slopes(self, x: Float[Tensor, "k 2"]) -> tuple[Float[Tensor, " k"], Float[Tensor, "k 2"]]:
-        """f_1 - f_0 and its gradient.
+    def decision(self, x: Float[Tensor, "k 2"]) -> DecisionFunction:
+        """The decision function of the class at each point and its rival.
 
         Args:
             x: Points (k, 2) in float64.
 
         Returns:
-            Values (k,) and gradients (k, 2).
+            F = f_rival - f_own, from the layers as the page has them.
         """
-        with torch.enable_grad():
-            asking = x.clone().requires_grad_()
-            gap = self.gap(asking)
-            (slope,) = torch.autograd.grad(gap.sum(), asking)
-        return gap.detach(), slope
+        return DecisionFunction(lambda z: nn.functional.pad(self.gap(z)[:, None], (1, 0)), x)
 
     def inside(self, point: Sequence[float | int], digits: int = 4) -> tuple[float, float]:
         """A point of the window, with so many digits.

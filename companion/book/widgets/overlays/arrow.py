@@ -22,7 +22,7 @@ class Arrow(Overlay):
     name = "gradient of F"
 
     def data(self, field: Field) -> dict[str, object]:
-        _, slopes = field.slopes(field.points)
+        slopes = field.decision(field.points).gradient(field.points)
         steepest = float(slopes.norm(dim=1).max())
         return {"scale": number(0.2 * field.side / steepest) if steepest else 0.0}
 
