@@ -563,7 +563,7 @@ def test_the_twin_trains_the_memorized_network_first(small) -> None:
     assert reference_steps(small, "trained_small")[-1] == 600
 
 
-def test_a_builder_is_known_by_name_and_initial_weights(small, monkeypatch) -> None:
+def test_a_builder_is_known_by_what_it_does(small, monkeypatch) -> None:
     fits = counted(monkeypatch)
 
     def tanh(data):
@@ -648,3 +648,77 @@ def test_the_sentences_of_reference(small, monkeypatch) -> None:
         reference(small, step="fitted", recipe=Recipe(1, 1e-4))
     with pytest.raises(ValueError, match="must reach 0.99, so pass a recipe with more epochs"):
         reference(small, "memorized", recipe=Recipe(1, 1e-4))
+
+
+def test_a_builder_that_keeps_its_network_gets_it_back_as_it_was(small) -> None:
+    kept = initialised(lambda: MLP((4, 8, 3)), 7)
+    before = kept.state_dict()["linear1.weight"].clone()
+    nets = [reference(small, model=lambda data: kept, seed=seed) for seed in (0, 1)]
+    assert torch.equal(kept.linear1.weight, before)
+    assert not same(*nets)
+    assert same(reference(small, "untrained", model=lambda data: kept), kept)
+
+
+def test_a_frozen_part_stays_as_it_was_built(small) -> None:
+    def whole(data):
+        return MLP((4, 8, 3))
+
+    def frozen(data):
+        network = MLP((4, 8, 3))
+        network.linear1.requires_grad_(False)
+        return network
+
+    nets = [reference(small, model=build) for build in (whole, frozen)]
+    start = reference(small, "untrained", model=whole)
+    assert torch.equal(nets[1].linear1.weight, start.linear1.weight)
+    assert not torch.equal(nets[0].linear1.weight, start.linear1.weight)
+    assert not torch.equal(nets[1].logits.weight, start.logits.weight)
+    assert [weight.requires_grad for weight in nets[1].parameters()] == [False, False, True, True]
+
+
+def test_the_linear_reference_is_one_matrix_and_the_others_are_not(small) -> None:
+    x = torch.randn(200, 4, generator=torch.Generator().manual_seed(1))
+    left = {}
+    for model in ("linear", "mlp"):
+        network = reference(small, model=model)
+        layers = [layer for layer in network.children() if isinstance(layer, nn.Linear)]
+        assert len(layers) == 3
+        matrix, shift = torch.eye(4), torch.zeros(4)
+        for layer in layers:
+            matrix, shift = layer.weight @ matrix, layer.weight @ shift + layer.bias
+        left[model] = (network(x) - (x @ matrix.T + shift)).abs().max() / network(x).abs().max()
+    assert left["linear"] < 1e-5
+    assert left["mlp"] > 0.1
+
+
+def test_trained_long_is_trained_four_times_as_long(small) -> None:
+    assert reference_steps(small, "trained_long")[-1] == 4 * 60
+    assert reference_steps(small, "trained_long", recipe=Recipe(2, 1e-2, 20))[-1] == 4 * 4
+    own = reference_data(small, "trained_long")
+    assert torch.equal(own.y_train, small.y_train)
+    by_hand = reference(small, recipe=Recipe(120, 1e-2, 20, schedule="cosine"))
+    # The schedule is stretched over the longer run.
+    assert same(reference(small, "trained_long"), by_hand)
+
+
+@pytest.mark.parametrize("name", ["../../outside", "/etc/outside", "a/b", "..", "n" * 300])
+def test_the_name_of_a_data_set_does_not_leave_the_folder(
+    small, tmp_path, name, monkeypatch
+) -> None:
+    monkeypatch.setenv("COMPANION_CACHE", str(tmp_path / "one" / "cache"))
+    named = replace(small, name=name)
+    one = reference(named, recipe=Recipe(1, 1e-2))
+    assert len(files(tmp_path / "one" / "cache")) == 1
+    assert sum(path.is_file() for path in tmp_path.rglob("*")) == 1
+    assert same(one, reference(named, recipe=Recipe(1, 1e-2)))
+
+
+def test_a_schedule_of_ones_own_trains_a_reference(small) -> None:
+    recipes = [Recipe(2, 1e-2, 20, schedule=f) for f in (lambda t: 1.0, lambda t: 1 - t)]
+    assert not same(*(reference(small, recipe=recipe) for recipe in recipes))
+
+
+def test_another_recipe_does_not_memorize_more_images(small) -> None:
+    recipe = Recipe(300, 1e-2, 20)
+    assert len(reference_data(small, "memorized", recipe=recipe).x_train) == 30
+    assert len(reference_data(small, recipe=recipe, kind="trained").x_train) == 40

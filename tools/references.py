@@ -18,12 +18,13 @@ from companion import datasets, storage, training
 __all__ = ["JOBS", "make"]
 
 KINDS = ("trained", "untrained", "memorized", "trained_small")
+LONG = (*KINDS, "trained_long")
 
 # (model, seed, kinds), the longest first. The kinds of one network stay in one process: the twin
 # of a memorized network takes over its recipe, and two processes would both look for it.
 JOBS = [
     ("lenet", 0, KINDS),
-    *(("mlp", seed, KINDS) for seed in range(5)),
+    *(("mlp", seed, LONG if seed < 3 else KINDS) for seed in range(5)),
     *(("linear", seed, ("trained",)) for seed in range(5)),
 ]
 

@@ -1,30 +1,34 @@
 """The reference networks: trained once, cached, shared by all chapters.
 
-`trained` is the object of study, `untrained` and `memorized` are its controls, `trained_small` is
-the twin of the memorized network. Introduced in the chapter `book/distances/metric_structure`.
+`trained` is the object of study, `trained_long` the same four times as long, `untrained` and
+`memorized` are its controls, `trained_small` is the twin of the memorized network. Introduced in
+the chapter `book/distances/metric_structure`.
 """
 
-import functools
 import io
+import re
 import warnings
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from companion import storage
 from companion.datasets import Dataset, shuffle_labels
 from companion.models import MLP, LeNet
-from companion.training.fitting import accuracy, fit, initialised
+from companion.training import keys
+from companion.training.fitting import accuracy, fit
 from companion.training.recipe import Recipe
 
 __all__ = ["reference", "reference_data", "reference_steps"]
 
-KINDS = ("trained", "untrained", "memorized", "trained_small")
+KINDS = ("trained", "untrained", "memorized", "trained_small", "trained_long")
 Builder = Callable[[Dataset], nn.Module]
+
+# How many times as long as `trained`: the second length that a verdict on training is read at.
+LONG = 4
 
 # A training accuracy at which a network counts as fitted.
 FITTED = 0.99
@@ -84,24 +88,32 @@ def reference(
 ) -> nn.Module:
     """A reference network for a data set, in evaluation mode on the device of the data.
 
-    Kinds: `trained` on the true labels; `untrained`, its initial weights; `memorized`, fitted to
-    at least 0.99 on labels shuffled once; `trained_small`, the twin of `memorized` with the true
-    labels of the same images and otherwise the same training. `model` is "mlp" (D-256-128-C,
-    ReLU), "linear" (the same without a nonlinearity), "lenet", or a function of the data set that
-    builds a module. `step` asks for one of `reference_steps` instead of the last, or with "fitted"
-    for the end of the first epoch with a training accuracy of at least 0.99. `recipe` replaces the
-    table of this room.
+    Args:
+        data: Its training set is fitted.
+        kind: `trained` on the true labels; `trained_long`, four times as many epochs;
+            `untrained`, the initial weights of `trained`; `memorized`, fitted to at least 0.99 on
+            labels shuffled once; `trained_small`, the twin of `memorized` with the true labels of
+            the same images and otherwise the same training.
+        model: "mlp" (D-256-128-C, ReLU), "linear" (the same without a nonlinearity), "lenet", or
+            a function of the data set that builds a module. A part that asks for no gradient
+            stays as it was built.
+        seed: Of the weights, the order of the images, and the shuffled labels.
+        step: One of `reference_steps`; "fitted": the end of the first epoch with a training
+            accuracy of at least 0.99; None: the last.
+        recipe: Replaces that of the table of this room, which has rows for the size of the digits
+            (up to 5,000 training images) and for that of MNIST; every data set takes the row of
+            its size. `trained_long` takes it four times as long.
 
-    The table has rows for the size of the digits (up to 5,000 training images) and for that of
-    MNIST; every data set takes the row of its size.
+    Returns:
+        A module of the caller's own.
 
-    Trained once and kept in `storage.cache()`, under a checksum of the training set, kind, model
-    (its name, initial weights and initial logits), seed, recipe, the training code and torch's
-    version; a file that is cut off or altered is made
-    anew. Two processes that train the same network at once each write a whole file.
+    Raises:
+        ValueError: For an unknown kind or model, a step that was not kept or not reached, and a
+            memorized network that stays below 0.99.
 
-    Raises `ValueError` for an unknown kind or model, a step that was not kept or not reached, and
-    a memorized network that stays below 0.99.
+    Trained once and kept in `storage.cache()` under the checksum of `training.keys`; a file that
+    is cut off or altered is made anew. Two processes that train the same network at once each
+    write a whole file.
 
     >>> from companion import datasets
     >>> data = datasets.load("digits")
@@ -109,7 +121,7 @@ def reference(
     torch.Size([450, 10])
     """
     build = _builder(model)
-    network = initialised(lambda: build(data), seed).to(data.x_train.device)
+    network = keys.fresh(build, data, seed)
     if kind == "untrained":
         if step not in (None, 0):
             raise ValueError(
@@ -150,6 +162,19 @@ def reference_steps(
     of at least 0.99 (if it gets there; it depends on the seed), and the last; the others lie
     between in about equal ratios. `untrained` has step 0 alone.
 
+    Args:
+        data: As in `reference`.
+        kind: As in `reference`.
+        model: As in `reference`.
+        seed: As in `reference`.
+        recipe: As in `reference`.
+
+    Returns:
+        Whole numbers, each a `step` of `reference`.
+
+    Raises:
+        ValueError: What `reference` raises.
+
     >>> from companion import datasets
     >>> reference_steps(datasets.load("digits"), "untrained")
     (0,)
@@ -170,8 +195,22 @@ def reference_data(
 ) -> Dataset:
     """The data set with the training set that a reference network was fitted to.
 
-    For `memorized` and `trained_small` these are the first images of `x_train`, where the recipe
-    limits them; for `memorized` with the labels of that seed, shuffled once.
+    For `memorized` and `trained_small` these are the first images of `x_train`, where the table
+    limits them (3,000 for the size of MNIST, 1,000 with "lenet"); for `memorized` with the labels
+    of that seed, shuffled once.
+
+    Args:
+        data: As in `reference`.
+        kind: As in `reference`.
+        model: As in `reference`.
+        seed: As in `reference`.
+        recipe: As in `reference`; it says how long, not on how many images.
+
+    Returns:
+        The data set with another training set, or as it was.
+
+    Raises:
+        ValueError: For an unknown kind or model.
 
     >>> from companion import datasets
     >>> data = datasets.load("digits")
@@ -200,16 +239,18 @@ def _builder(model: str | Builder) -> Builder:
 def _recipes(
     data: Dataset, kind: str, model: str | Builder, recipe: Recipe | None
 ) -> tuple[Recipe, ...]:
-    """The recipes to try, in order. Data sets without a row use that of their size."""
+    """The recipes to try, in order."""
     if kind not in KINDS:
         raise ValueError(f"There is no kind {kind!r}: choose one of {', '.join(KINDS)}.")
     row = _row(data, model)
     if kind in ("memorized", "trained_small"):
         return row.memorized if recipe is None else (recipe,)
-    return (row.trained if recipe is None else recipe,)
+    trained = row.trained if recipe is None else recipe
+    return (replace(trained, epochs=LONG * trained.epochs) if kind == "trained_long" else trained,)
 
 
 def _row(data: Dataset, model: str | Builder) -> Row:
+    """That of the data set's size."""
     size = "mnist" if len(data.x_train) > 5000 else "digits"
     return RECIPES[size, "lenet" if model == "lenet" else "mlp"]
 
@@ -219,67 +260,29 @@ def _states(
 ) -> dict:
     """{"states": {step: state}, "fitted": step or None, "recipe": index}, cached or made."""
     recipes = _recipes(data, kind, model, recipe)
-    build = _builder(model)
-    key = storage.checksum(
-        *_training_set(data),
-        kind,
-        _name(model),
-        *_fingerprint(initialised(lambda: build(data), seed), data),
-        seed,
-        recipes,
-        _code(),
-        # The local part (+cpu, +cu130) is the same version for another device.
-        torch.__version__.partition("+")[0],
-    )
+    own = reference_data(data, kind, model=model, seed=seed, recipe=recipe)
+    key = keys.key(data, own.y_train, kind, model, _builder(model), seed=seed, recipes=recipes)
     folder = storage.cache()
-    path = None if folder is None else folder / "networks" / f"{data.name}-{kind}-{key[:24]}.pt"
+    # The name is for the eye and must not lead out of the folder; the key finds the file.
+    name = re.sub(r"\W+", "-", data.name)[:40]
+    path = None if folder is None else folder / "networks" / f"{name}-{kind}-{key[:24]}.pt"
     made = _read(path, data.x_train.device)
     if made is None:
-        made = _make(data, kind, model=model, seed=seed, recipe=recipe, recipes=recipes)
+        made = _make(data, own, kind, model=model, seed=seed, recipe=recipe)
         _write(path, made)
     return made
 
 
-def _name(model: str | Builder) -> str:
-    return model if isinstance(model, str) else getattr(model, "__name__", type(model).__name__)
-
-
-def _fingerprint(network: nn.Module, data: Dataset) -> tuple[dict, str, Tensor]:
-    """Weights and function of a network before training: the same weights may be bent otherwise.
-
-    The logits are rounded, since two libraries need not agree in the last digit; adding zero
-    turns -0.0 into 0.0, which has other bytes.
-    """
-    state = network.state_dict()
-    with torch.no_grad():
-        logits = network.to(data.x_train.device).eval()(data.x_train[:8])
-    return state, repr(network), logits.double().round(decimals=2) + 0.0
-
-
-@functools.cache
-def _code() -> tuple[str, ...]:
-    """Checksums of the code that a kept network was made by."""
-    here = Path(__file__).parent
-    return tuple(
-        storage.file_checksum(path)
-        for path in (
-            *(here / f"{name}.py" for name in ("recipe", "loop", "fitting", "references")),
-            here.parent / "models.py",
-        )
-    )
-
-
 def _make(
     data: Dataset,
+    own: Dataset,
     kind: str,
     *,
     model: str | Builder,
     seed: int,
     recipe: Recipe | None,
-    recipes: tuple[Recipe, ...],
 ) -> dict:
-    own = reference_data(data, kind, model=model, seed=seed, recipe=recipe)
-    first = 0
+    recipes, first = _recipes(data, kind, model, recipe), 0
     if kind == "trained_small" and len(recipes) > 1:
         # The twin is trained as the memorized network was in the end, whichever recipe that took.
         first = _states(data, "memorized", model=model, seed=seed, recipe=recipe)["recipe"]
@@ -296,7 +299,7 @@ def _make(
 
 
 def _fit(data: Dataset, kind: str, build: Builder, seed: int, recipe: Recipe) -> dict:
-    model = initialised(lambda: build(data), seed).to(data.x_train.device)
+    model = keys.fresh(build, data, seed)
     epochs, per_epoch = recipe.epochs, recipe.steps(len(data.x_train))
     snapshots = range(0, epochs * per_epoch + 1, per_epoch)
     history = fit(model, data.x_train, data.y_train, recipe, snapshots=snapshots, seed=seed)
@@ -311,18 +314,6 @@ def _fit(data: Dataset, kind: str, build: Builder, seed: int, recipe: Recipe) ->
         "fitted": (fitted[0] + 1) * per_epoch if fitted else None,
         "accuracy": accuracy(model, data.x_train, data.y_train),
     }
-
-
-# The training set's checksum costs a second on large sets, and each chapter asks for the same one
-# dozens of times. A tensor changed in place has another version.
-_CHECKSUMS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
-
-
-def _training_set(data: Dataset) -> tuple[str, int]:
-    version = data.x_train._version + data.y_train._version
-    if data not in _CHECKSUMS or _CHECKSUMS[data][1] != version:
-        _CHECKSUMS[data] = storage.checksum(data.x_train, data.y_train), version
-    return _CHECKSUMS[data][0], len(data.classes)
 
 
 def _write(path: Path | None, made: dict) -> None:
