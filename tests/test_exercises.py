@@ -21,6 +21,13 @@ from companion.book.exercises.readings import Number, Parts, Points, Truth, With
 # How many sentences for wrong answers each exercise has, and how many solutions that get them: a
 # mistake that is lost on the way is missed here.
 KNOWN = {
+    "isometric_regularization": {
+        "flattering_attack": (11, 21),
+        "isometry_penalty_by_hand": (16, 27),
+        "off_the_data": (8, 9),
+        "representation_margin": (18, 23),
+        "scale_gauge": (15, 19),
+    },
     "metric_structure": {
         "blind_rulers": (6, 6),
         "intrinsic_dimension": (7, 11),
@@ -119,13 +126,23 @@ def test_no_mistake_is_lost(room):
     assert found == KNOWN[room]
 
 
+def widened(agree):
+    """Five times the tolerance to the largest entry, twice any other one."""
+    if not isinstance(agree, Within):
+        return partial(agree, by=Within(largest=5e-3))
+    return Within(5 * agree.largest, 2 * agree.relative, 2 * agree.absolute)
+
+
 @each_exercise
 def test_mistakes_differ_by_more_than_the_tolerance(exercise):
-    if exercise.agree.relative > 0.01:
+    if getattr(exercise.agree, "relative", 0.0) > 0.01:
         return  # so wide that another estimator passes
-    agree = Within(**{k: 2 * v for k, v in dataclasses.asdict(exercise.agree).items()})
-    wide = dataclasses.replace(exercise, agree=agree)
-    for mistake in all_mistakes(exercise):
+    mistakes = tuple(
+        dataclasses.replace(mistake, agree=mistake.agree and widened(mistake.agree))
+        for mistake in exercise.mistakes
+    )
+    wide = dataclasses.replace(exercise, agree=widened(exercise.agree), mistakes=mistakes)
+    for mistake in all_mistakes(wide):
         for wrong in mistake.solutions:
             assert says(wide(wrong), mistake.sentence)
 
@@ -226,7 +243,8 @@ def refusals(returns):
 
 @each_exercise
 def test_what_cannot_be_read_gets_its_sentence(exercise):
-    assert exercise is EXERCISES["frozen_step"] or list(refusals(exercise.returns))
+    of_its_own = exercise in (EXERCISES["frozen_step"], EXERCISES["off_the_data"])
+    assert bool(list(refusals(exercise.returns))) is not of_its_own
     for change, sentence in refusals(exercise.returns):
         answer = exercise(lambda *case, change=change: change(exercise.right(*case)))
         assert says(answer, sentence), answer

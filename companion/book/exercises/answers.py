@@ -3,33 +3,22 @@
 Shared by the checks of all chapters; first used in `book/prologue`.
 """
 
-__all__ = [
-    "NOT_YET",
-    "Answer",
-    "Mistakes",
-    "Stopped",
-    "answering",
-    "attempted",
-    "finite",
-    "not_right",
-    "number",
-    "recognised",
-    "several",
-    "shaped",
-]
+__all__ = ["NOT_YET", "Answer", "Stopped", "attempted", "not_right"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
 
-import numpy as np
-import torch
 from torch import Tensor
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a check found: `right` (True, False, or None if not attempted yet) and its sentence."""
+    """What a check found; it shows itself as its sentence.
+
+    Args:
+        right: True or False, None if the exercise was not attempted yet.
+        sentence: What the reader is told.
+    """
 
     right: bool | None
     sentence: str
@@ -40,12 +29,13 @@ class Answer:
 
 NOT_YET = Answer(None, "not attempted yet")
 
-# What likely mistakes would give, under the sentence each of them gets.
-Mistakes = dict[str, list[Tensor]]
-
 
 class Stopped(Exception):
-    """Raised inside a check that has its `answer` already."""
+    """Raised inside a check that has its answer already.
+
+    Args:
+        answer: What the check answers.
+    """
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.sentence)
@@ -55,30 +45,16 @@ class Stopped(Exception):
 def not_right(sentence: str) -> Answer:
     """The answer to a wrong attempt.
 
+    Args:
+        sentence: What is wrong with it.
+
+    Returns:
+        The answer.
+
     >>> not_right("You walked away from the wall.").right
     False
     """
     return Answer(False, sentence)
-
-
-def answering(check: Callable[..., Answer]) -> Callable[..., Answer]:
-    """A check that returns the answer it was stopped with.
-
-    >>> @answering
-    ... def check(solution):
-    ...     return Answer(True, attempted(solution)())
-    >>> check(None), check(lambda: "Right.")
-    (not attempted yet, Right.)
-    """
-
-    @wraps(check)
-    def answered(solution: object) -> Answer:
-        try:
-            return check(solution)
-        except Stopped as stopped:
-            return stopped.answer
-
-    return answered
 
 
 def attempted(solution: object) -> Callable:
@@ -120,82 +96,3 @@ def attempted(solution: object) -> Callable:
         return found
 
     return attempt
-
-
-def number(found: object, *, what: str, nan: str) -> float:
-    """One number out of what a reader returned; `what` says what it measures, `nan` why it fails.
-
-    >>> number(torch.tensor([2.0]), what="a length", nan="")
-    2.0
-    """
-    size = found.numel() if isinstance(found, Tensor) else np.size(found)
-    try:
-        value = float(found) if size == 1 else None
-    except (TypeError, ValueError):
-        value = None
-    if value is None:
-        raise Stopped(not_right(
-            f"Your function returned a {type(found).__name__} with {size} entries; {what} is one "
-            "number."
-        ))
-    if value != value:
-        raise Stopped(not_right(f"Your answer is not a number (NaN): {nan}"))
-    return value
-
-
-def shaped(found: object, shape: tuple[int, ...], *, kind: str, meaning: str) -> Tensor:
-    """A float64 tensor of one shape out of what a reader returned.
-
-    `kind` ends the sentence for what is no tensor, `meaning` the one for another shape.
-
-    >>> shaped(np.ones(2), (2,), kind="", meaning="")
-    tensor([1., 1.], dtype=torch.float64)
-    """
-    found = torch.from_numpy(found) if isinstance(found, np.ndarray) else found
-    if not isinstance(found, Tensor):
-        raise Stopped(not_right(f"Your function returned a {type(found).__name__}; {kind}"))
-    if tuple(found.shape) != shape:
-        raise Stopped(not_right(meaning.format(shape=tuple(found.shape))))
-    return found.detach().double()
-
-
-def finite(given: Tensor, sentence: str) -> Tensor:
-    """The same tensor; `sentence` is the answer where an entry of it is NaN or infinite.
-
-    >>> finite(torch.ones(2), "")
-    tensor([1., 1.])
-    """
-    if not torch.isfinite(given).all():
-        raise Stopped(not_right(sentence))
-    return given
-
-
-def several(found: object, count: int, *, asked: str) -> tuple | list:
-    """The `count` parts of what a reader returned; `asked` is the answer to anything else.
-
-    >>> several((1, 2), 2, asked="Two numbers are asked for.")
-    (1, 2)
-    """
-    if not isinstance(found, (tuple, list)) or len(found) != count:
-        raise Stopped(not_right(asked))
-    return found
-
-
-def recognised(given: Tensor, table: Mistakes) -> str | None:
-    """The sentence of the first mistake that would give the same, None where none would.
-
-    >>> recognised(torch.tensor(2.0), {"You took it twice.": [torch.tensor(2.0)]})
-    'You took it twice.'
-    """
-    return next(
-        (
-            sentence
-            for sentence, mistakes in table.items()
-            if any(_close(given, mistake) for mistake in mistakes)
-        ),
-        None,
-    )
-
-
-def _close(given: Tensor, right: Tensor) -> bool:
-    return bool((given - right).abs().amax() <= 1e-3 * right.abs().amax() < torch.inf)

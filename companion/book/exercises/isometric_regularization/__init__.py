@@ -1,20 +1,17 @@
-"""Checks of the exercises of `book/distances/isometric_regularization`.
+"""The exercises of `book/distances/isometric_regularization`, on small data of known geometry.
 
-Each tries the reader's function on small data whose geometry is known, says what is geometrically
-wrong, and never the answer. `penalty` asks for the penalty and for the unit of a representation,
-`margins` for the distance to the nearest wall in two spaces, `attack` for steps that leave the
-data and for a step that climbs the penalty instead of the cross-entropy.
+`penalty` asks for the penalty, `gauge` for the unit of a representation, `margins` for the
+distance to the nearest wall in two spaces, `attack` for steps that leave the data and for a step
+that climbs the penalty instead of the cross-entropy.
 """
 
 from companion.book.exercises.isometric_regularization.attack import (
     flattering_attack,
     off_the_data,
 )
+from companion.book.exercises.isometric_regularization.gauge import scale_gauge
 from companion.book.exercises.isometric_regularization.margins import representation_margin
-from companion.book.exercises.isometric_regularization.penalty import (
-    isometry_penalty_by_hand,
-    scale_gauge,
-)
+from companion.book.exercises.isometric_regularization.penalty import isometry_penalty_by_hand
 
 __all__ = [
     "flattering_attack",
