@@ -4,11 +4,14 @@ import ast
 import copy
 import html.parser
 import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import grimp
 import nbformat
 import pytest
+import yaml
 from docutils import nodes, utils
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
@@ -21,7 +24,7 @@ import boxes
 import chaptercache
 import chapters
 import claimpage
-import docstrings
+import docsigns
 import ledger
 import reportcard
 import rounding
@@ -406,36 +409,113 @@ def test_any_other_quote_stays_a_quotation(start):
 # --- docstrings
 
 
-def test_what_looks_like_markup_is_protected():
-    shown = docstrings.plain(["The weights w_ and |v|, a * b", "of `x` in $d_x$."])
-    assert shown[0] == (r"The weights w\_ and \|v\|, a \* b of \ ``x``\  in \ :math:`d_x`\ .")
-
-
-def test_doctests_layouts_and_lists_keep_their_lines():
-    lines = [
-        "One.",
-        "",
-        ">>> f(1)",
-        "2",
-        "",
-        "x    rows",
-        "long columns",
-        "",
-        "- a_",
-        "  b",
-        "- c",
-    ]
-    assert docstrings.plain(lines) == [
-        "One.", "",
-        ">>> f(1)", "2", "",
-        ".. code-block:: text", "", "    x    rows", "    long columns", "",
-        r"- a\_ b", "- c", "",
+def test_signs_that_are_no_markup_stay_signs():
+    lines = ["The weights w_ and |v|, a * b,", "of x_i in `|v| w_` and `two", "lines*` and n__."]
+    assert docsigns.escaped(lines) == [
+        r"The weights w\_ and \|v\|, a \* b,", "of x_i in `|v| w_` and `two", "lines*` and n_\\_.",
     ]  # fmt: skip
 
 
-def test_roles_of_another_library_are_code():
-    shown = docstrings.plain(["Call the :class:`Module` and :py:meth:`run`."])
-    assert shown == ["Call the \\ ``Module``\\  and \\ ``run``\\ .", ""]
+def test_doctests_and_indented_blocks_keep_their_signs():
+    lines = [
+        "A table of *::",
+        "",
+        "    |a|  *",
+        "",
+        "      b_ |",
+        "Then |c|:",
+        "",
+        ">>> f(2 * 3)  # |x|",
+        "'w_ |'",
+        "",
+        "|d|",
+    ]
+    changed = {0: "A table of *::", 5: r"Then \|c\|:", 10: r"\|d\|"}
+    changed[0] = r"A table of \*::"
+    assert docsigns.escaped(lines) == [changed.get(k, line) for k, line in enumerate(lines)]
+
+
+@pytest.fixture(scope="module")
+def api_page(tmp_path_factory):
+    """The page of a small package, built as the book builds its own; warnings are errors."""
+    folder = tmp_path_factory.mktemp("api")
+    settings = yaml.safe_load((chapters.ROOT / "_config.yml").read_text())["sphinx"]["config"]
+    assert "sphinx.ext.napoleon" in settings["extensions"]
+    wanted = ("autodoc", "napoleon", "nitpick", "default_role", "python_")
+    settings = {key: value for key, value in settings.items() if key.startswith(wanted)}
+    (folder / "companion_small.py").write_text(SMALL)
+    (folder / "signs.py").write_text(
+        "import bookext\n\n\ndef setup(app):\n"
+        "    app.connect('autodoc-process-docstring', bookext.escape_signs, priority=400)\n"
+    )
+    (folder / "conf.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(folder)!r})\n"
+        "extensions = ['sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'signs']\n"
+        f"globals().update({settings!r})\n"
+    )
+    (folder / "index.rst").write_text(
+        "Page\n====\n\n.. automodule:: companion_small\n   :members:\n"
+    )
+    command = [sys.executable, *"-m sphinx -W -n -q -b text".split(), folder, folder / "out"]
+    path = os.pathsep.join(str(chapters.ROOT / part) for part in ("book/_ext", "tools", "."))
+    result = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert result.returncode == 0, result.stderr
+    return (folder / "out" / "index.txt").read_text()
+
+
+SMALL = '''
+"""A small package."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+__all__ = ["stretch"]
+
+
+def stretch(model: nn.Module, x_: Float[Tensor, "n d"], *, dtype=torch.float64) -> nn.Module:
+    """The norm |J v| of weights w_, as `2 * |v|` says: r = |F| / |grad F| and a*b*c.
+
+    Args:
+        model: A module; it is borrowed.
+        x_: Samples (n, d), |x_| at most 1.
+        dtype: The dtype of the *result*; by default float64.
+
+    Returns:
+        One number per sample (n,).
+
+    Raises:
+        ValueError: For |x_| above 1.
+
+    Cost: O(n d). A table::
+
+        |a|  *b*
+
+    - one |c|
+    - two
+
+    >>> 2 * 3
+    6
+    """
+'''
+
+
+def test_the_page_of_the_package_shows_docstrings_as_they_read(api_page):
+    page = " ".join(api_page.split())
+    assert 'x_: Float[Tensor, "n d"]' in page.replace("'", '"')
+    assert "model: Module" in page and "dtype=torch.float64" in page
+    for sentence in (
+        'The norm |J v| of weights w_, as "2 * |v|" says: r = |F| / |grad F| and a*b*c.',
+        "Parameters: * **model** -- A module; it is borrowed.",
+        "**x_** -- Samples (n, d), |x_| at most 1.",
+        "Raises: **ValueError** -- For |x_| above 1.",
+        "|a| *b*",
+        "* one |c|",
+        ">>> 2 * 3 6",
+    ):
+        assert sentence in page
 
 
 def test_parameters_and_references_are_no_broken_lists():
@@ -445,15 +525,6 @@ def test_parameters_and_references_are_no_broken_lists():
         "</span>)</dt><dd>It <dl>is</dl>.</dd>"
     )
     assert "role" not in barriers.lowered('<div role="list" class="citation-list">')
-
-
-def test_signatures_lose_the_modules_of_other_libraries_only():
-    given = "(m: ~torch.nn.modules.module.Module, d: ~companion.datasets.dataset.Dataset = None)"
-    assert docstrings.short(given) == "(m: Module, d: ~companion.datasets.Dataset = None)"
-    assert docstrings.short("(dtype=torch.float64, r: ~companion.models._Record, eps=0.5)") == (
-        "(dtype=torch.float64, r: _Record, eps=0.5)"
-    )
-    assert docstrings.short(None) is None
 
 
 # --- numbers as printed

@@ -21,7 +21,7 @@ import barriers
 import boxes
 import chaptercache
 import claimpage
-import docstrings
+import docsigns
 import ledger
 import reportcard
 
@@ -68,8 +68,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-read", dress)
     app.connect("env-updated", collect)
     app.connect("doctree-resolved", show)
-    app.connect("autodoc-process-docstring", show_docstring)
-    app.connect("autodoc-process-signature", show_signature)
+    app.connect("autodoc-process-docstring", escape_signs, priority=400)  # before napoleon's 500
     app.connect("html-page-context", finish)
     app.connect("build-finished", copy_mathjax)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
@@ -207,16 +206,10 @@ def living_figure(app: Sphinx, chapter: str, doc: str) -> str:
     return ""
 
 
-def show_docstring(
+def escape_signs(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
-    lines[:] = docstrings.plain(lines)
-
-
-def show_signature(
-    app: Sphinx, what: str, name: str, obj: object, options: object, signature: str, returns: str
-) -> tuple[str | None, str | None]:
-    return docstrings.short(signature), docstrings.short(returns)
+    lines[:] = docsigns.escaped(lines)
 
 
 def finish(

@@ -17,18 +17,23 @@ __all__ = ["Dataset", "shuffle_labels", "stratified"]
 class Dataset:
     """Samples and labels to fit to, samples and labels to test on, checked once when made.
 
-    x_train   (n, ...) floating point; images are float32 (n, C, H, W) in [0, 1]
-    y_train   (n,) int64 labels 0 ... C - 1
-    x_test    (m, ...) like x_train
-    y_test    (m,) int64
-    name      the name by which claims know the data
-    classes   one name per label
-    directions  (D, D), of toy sets: the orthonormal columns u_1 ... u_D they were built along
-    hierarchy   (n, L) int64, of toy sets: the labels of x_train from coarse to fine; the last
-              column is y_train
+    Args:
+        x_train: Samples (n, ...), floating point; images are float32 (n, C, H, W) in [0, 1].
+        y_train: Their labels (n,), int64, 0 to C - 1.
+        x_test: Samples (m, ...) like x_train.
+        y_test: Their labels (m,), int64.
+        name: The name by which claims know the data.
+        classes: One name per label.
+        directions: Of toy sets, (D, D): the orthonormal columns u_1 ... u_D they were built along;
+            by default None.
+        hierarchy: Of toy sets, (n, L) int64: the labels of x_train from coarse to fine, y_train
+            the last column; by default None.
 
-    TypeError, ValueError: a field has the wrong type, shape or range, or x holds NaN. Values are
-    looked at on the CPU only, so that nothing waits for another device.
+    Raises:
+        TypeError: For a field of the wrong type.
+        ValueError: For a field of the wrong shape or range, and for samples that hold NaN.
+
+    Values are looked at on the CPU only, so that nothing waits for another device.
 
     >>> x = torch.zeros(4, 1, 8, 8)
     >>> Dataset(x, torch.tensor([0, 1, 0, 1]), x[:2], torch.tensor([0, 1]), "blank", ("a", "b"))
@@ -77,6 +82,12 @@ class Dataset:
     def to(self, device: str | torch.device) -> "Dataset":
         """The same data on `device`; tensors that are there already are shared, not copied.
 
+        Args:
+            device: Where the tensors are to be.
+
+        Returns:
+            A new `Dataset` of the same name.
+
         >>> x, y = torch.zeros(2, 3), torch.tensor([0, 1])
         >>> Dataset(x, y, x, y, "blank", ("a", "b")).to("meta").x_train.device
         device(type='meta')
@@ -104,13 +115,20 @@ _TENSORS = ("x_train", "y_train", "x_test", "y_test", "directions", "hierarchy")
 def shuffle_labels(data: Dataset, *, seed: int) -> Dataset:
     """The same training images with their labels permuted at random: labels without meaning.
 
-    One permutation drawn with `seed` moves the labels of the training samples (and the rows of
-    `hierarchy` with them). The count of every class is kept, so with C classes of equal size about
-    one label in C stays right by chance. Test samples keep their labels: a network fitted to
-    shuffled labels is read at the samples it was fitted to, and its test accuracy must be at
-    chance, 1/C. The name is kept, so that claims about the data meet the shuffled labels, too.
+    One permutation moves the labels of the training samples (and the rows of `hierarchy` with
+    them). The count of every class is kept, so with C classes of equal size about one label in C
+    stays right by chance. Test samples keep their labels: a network fitted to shuffled labels is
+    read at the samples it was fitted to, and its test accuracy must be at chance, 1/C. The name is
+    kept, so that claims about the data meet the shuffled labels, too.
 
-    Zhang, Bengio, Hardt, Recht, Vinyals (2017).
+    Args:
+        data: The data, unchanged afterwards.
+        seed: What the permutation is drawn with.
+
+    Returns:
+        A `Dataset` that shares everything but `y_train` and `hierarchy` with `data`.
+
+    Source: Zhang, Bengio, Hardt, Recht, Vinyals (2017).
 
     >>> x, y = torch.zeros(6, 2), torch.tensor([0, 0, 0, 0, 1, 1])
     >>> shuffled = shuffle_labels(Dataset(x, y, x, y, "blank", ("a", "b")), seed=0)
@@ -127,9 +145,19 @@ def stratified(y: Int64[Tensor, " n"], size: int, *, seed: int) -> Int64[Tensor,
     """Places of `size` samples with the class shares of `y`, in ascending order.
 
     Class c gets size · n_c / n samples, rounded by the largest remainder (ties to the lower
-    label), drawn without replacement with `seed`. The result is on the CPU.
+    label), drawn without replacement.
 
-    ValueError: `size` is smaller than the number of classes that occur, or larger than n.
+    Args:
+        y: Labels (n,), int64, from 0 on.
+        size: How many samples: at least one for each class that occurs, at most n.
+        seed: What the samples of a class are drawn with.
+
+    Returns:
+        Places (size,) in y, on the CPU.
+
+    Raises:
+        ValueError: For a size smaller than the number of classes that occur or larger than n, and
+            for a negative label.
 
     >>> y = torch.tensor([0, 0, 1, 1, 1, 1])
     >>> y[stratified(y, 3, seed=0)]

@@ -93,24 +93,37 @@ def load(
 ) -> Dataset:
     """Images as float32 (n, C, H, W) in [0, 1] with int64 labels, verified and ready to fit.
 
-    | name            | samples to train, to test | each        | comes from                      |
-    | `digits`        | 1,347 and 450, by `seed`  | (1, 8, 8)   | scikit-learn, always there      |
-    | `mnist`         | 60,000 and 10,000         | (1, 28, 28) | disk or download, 11.6 MB       |
-    | `fashion-mnist` | 60,000 and 10,000         | (1, 28, 28) | disk or download, 31 MB         |
-    | `cifar10`       | 50,000 and 10,000         | (3, 32, 32) | disk or download, 170 MB        |
-    | `cifar10-small` | 20,000 and 1,000          | (3, 32, 32) | disk (an npz), never downloaded |
+    The names, their samples to train and to test, their shapes and where they come from::
 
-    Without a name: what `COMPANION_DATASET` says, else `mnist` if it is on disk, else `digits`;
-    one printed line says which. Files are looked for below `root` alone if it is given, else
-    below `COMPANION_DATA`, then in the cache folder (`storage.cache`); only a set that was named,
-    here or by `COMPANION_DATASET`, is then downloaded into the cache folder.
+        digits         1,347 and 450, by seed   (1, 8, 8)    scikit-learn, always there
+        mnist          60,000 and 10,000        (1, 28, 28)  disk or download, 11.6 MB
+        fashion-mnist  60,000 and 10,000        (1, 28, 28)  disk or download, 31 MB
+        cifar10        50,000 and 10,000        (3, 32, 32)  disk or download, 170 MB
+        cifar10-small  20,000 and 1,000         (3, 32, 32)  disk (an npz), never downloaded
 
-    `n_train`, `n_test`: that many samples with the class shares of the whole, drawn with `seed`
-    and kept in the original order; None: all. `seed` also splits `digits`, stratified.
-    MNIST takes 0.6 s of one core and 300 MB at the peak, of which it keeps 220.
+    Files are looked for below `root` alone if it is given, else below `COMPANION_DATA`, then in
+    the cache folder (`storage.cache`); only a set that was named, here or by `COMPANION_DATASET`,
+    is then downloaded into the cache folder.
 
-    ValueError: unknown name, more samples than exist or fewer than classes, a truncated or altered
-    file. FileNotFoundError: not found, and not downloaded (or not downloadable).
+    Args:
+        name: One of the names above. By default what `COMPANION_DATASET` says, else `mnist` if it
+            is on disk, else `digits`; one printed line says which.
+        n_train: That many training samples, with the class shares of the whole and in the original
+            order; by default all.
+        n_test: That many test samples, drawn alike; by default all.
+        root: The only folder to look in; by default the places named above.
+        device: Where the tensors are to be; by default on the CPU.
+        seed: What samples are drawn with, and what splits `digits`, stratified.
+
+    Returns:
+        The data under its name.
+
+    Raises:
+        ValueError: For an unknown name, more samples than exist or fewer than classes, and a
+            truncated or altered file.
+        FileNotFoundError: For files that are not found, and not downloaded (or not downloadable).
+
+    Cost: MNIST takes 0.6 s of one core and 300 MB at the peak, of which it keeps 220.
 
     >>> load("digits", n_train=100)
     Dataset digits: 100 to train, 450 to test, each (1, 8, 8) float32 on cpu

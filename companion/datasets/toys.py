@@ -25,6 +25,16 @@ def linked_circles(*, points: int = 200, dtype: torch.dtype = torch.float32) -> 
     lies halfway between, at t = 2 pi (i + 1/2) / points. No noise, no randomness. Each circle
     passes through the centre of the other; the circles are nowhere closer than 1.
 
+    Args:
+        points: How many samples on each circle, to train and to test; at least 3.
+        dtype: The dtype of the samples; by default float32.
+
+    Returns:
+        The data, named `linked-circles`, with classes A and B.
+
+    Raises:
+        ValueError: For fewer than 3 points.
+
     >>> linked_circles(points=4).x_train[:2].round()
     tensor([[1., 0., 0.],
             [0., 1., 0.]])
@@ -61,19 +71,34 @@ def torus(
     """A torus in space cut into `bands` rings around its tube, with its hierarchy of halvings.
 
     x = ((R + r cos t) cos p, (R + r cos t) sin p, r sin t) on a grid of side x side angles, t
-    (round the tube) the slow index; Gaussian `noise` of that s.d. is added to training and test
-    samples. The test set is a test_side x test_side grid of the same kind, with its own noise.
+    (round the tube) the slow index. The test set is a test_side x test_side grid of the same kind,
+    with its own noise.
 
-    `grid="half-step"`: angles 2 pi (i + 1/2) / side, label floor(bands t / 2 pi), so that a band
-    is made of whole rings and the first halving (upper and lower half) can be cut by a plane.
-    `grid="published"`: angles 2 pi i / side, labels cut the flattened index into equal intervals.
-    There the ring t = pi lies in the hull of the ring t = 0, so that no plane makes the first cut,
-    and where bands does not divide side a ring is cut in two.
-    `rescale`: (x - low) / (high - low) with the smallest and largest coordinate of the training
-    samples, after the noise, as the published hierarchical script does.
+    Args:
+        side: How many angles of either kind the training grid has.
+        bands: How many classes, from 2 to the number of rings of either grid.
+        major_radius: R, from the centre to the middle of the tube.
+        minor_radius: r of the tube, smaller than R.
+        grid: "half-step": angles 2 pi (i + 1/2) / side, label floor(bands t / 2 pi), so that a
+            band is made of whole rings and the first halving (upper and lower half) can be cut by
+            a plane. "published": angles 2 pi i / side, labels cut the flattened index into equal
+            intervals; there the ring t = pi lies in the hull of the ring t = 0, so that no plane
+            makes the first cut, and where bands does not divide side a ring is cut in two.
+        noise: Standard deviation of the Gaussian noise that is added to training and test samples;
+            by default none.
+        rescale: Whether to take (x - low) / (high - low) with the smallest and largest coordinate
+            of the training samples, after the noise, as the published hierarchical script does.
+        test_side: How many angles of either kind the test grid has.
+        seed: What the noise is drawn with.
+        dtype: The dtype of the samples; by default float32.
 
-    `hierarchy` (n, log2 bands) for a power of two, coarse first: label // bands * 2, ..., label;
-    for test labels the same divisions apply. None for other numbers of bands.
+    Returns:
+        The data, named `torus`; for a power of two its `hierarchy` (n, log2 bands) is, coarse
+        first, label // bands * 2, ..., label (for test labels the same divisions apply), else
+        None.
+
+    Raises:
+        ValueError: For an unknown grid, a number of bands or radii out of range, negative noise.
 
     Sizes by default: Beshkov, Verhellen, Lepperød (2022), flat labels; their hierarchical runs
     have R 0.67, r 0.33, noise 1e-3. The half steps are ours.
@@ -137,6 +162,21 @@ def one_feature(
     a D x D Gaussian matrix drawn with `seed`, alike for every eps, sigma and n. The test set has
     the same directions and new noise. In x u_1 there is no noise: its absolute value is eps.
 
+    Args:
+        eps: Half the distance of the classes along u_1.
+        sigma: Standard deviation of the noise along each other direction.
+        n: How many training samples, at least 2.
+        dim: D, how many axes a sample has, at least 2.
+        n_test: How many test samples, at least 2.
+        seed: What directions, labels and noise are drawn with.
+        dtype: The dtype of samples and directions; by default float32.
+
+    Returns:
+        The data, named `one-feature`, with its `directions`.
+
+    Raises:
+        ValueError: For a negative or infinite eps or sigma, and for a size below 2.
+
     Construction after Ortiz-Jimenez, Modas, Moosavi-Dezfooli, Frossard (2020), constants ours.
 
     >>> data = one_feature(0.5, n=4, dim=3)
@@ -175,8 +215,26 @@ def slabs(
     x = eps s u_1 + rho k u_2 + sigma (z_3 u_3 + ... + z_D u_D), s = 2y - 1, y balanced. k is
     uniform over the even integers of -(n_slabs - 1)/2 ... (n_slabs - 1)/2 if y = 1, over the odd
     ones if y = 0. With eps = 0 only the slabs tell the classes apart; with eps > 0 a plane across
-    u_1 does. `jitter`: s.d. of Gaussian noise along u_1 and u_2. Directions, test set and seed as
-    in `one_feature`.
+    u_1 does. Directions and test set as in `one_feature`.
+
+    Args:
+        eps: Half the distance of the classes along u_1.
+        rho: Distance of neighbouring slabs along u_2.
+        sigma: Standard deviation of the noise along u_3 ... u_D.
+        n: How many training samples, at least 2.
+        dim: D, how many axes a sample has, at least 2.
+        n_slabs: How many slabs, an odd number from 3 on.
+        jitter: Standard deviation of Gaussian noise along u_1 and u_2; by default none.
+        n_test: How many test samples, at least 2.
+        seed: What directions, labels, slabs and noise are drawn with.
+        dtype: The dtype of samples and directions; by default float32.
+
+    Returns:
+        The data, named `slabs`, with its `directions`.
+
+    Raises:
+        ValueError: For a negative or infinite eps, rho, sigma or jitter, a size below 2, and an
+            n_slabs that is even or below 3.
 
     Construction after Ortiz-Jimenez, Modas, Moosavi-Dezfooli, Frossard (2020), constants ours.
 
@@ -227,6 +285,23 @@ def parity_slabs(
     x_1 is normal with s.d. `thickness` about the slab's place, all other axes are normal with s.d.
     `sigma` about 0; the slabs hold equally many samples. The sign of cos(pi x_1) classifies
     exactly (even: positive). `directions` are the axes. The test set is a new draw.
+
+    Args:
+        n: How many training samples, at least 2.
+        dim: How many axes a sample has, at least 2.
+        n_slabs: How many slabs, at least 2.
+        thickness: Standard deviation along x_1 about the slab's place.
+        sigma: Standard deviation along each other axis.
+        n_test: How many test samples, at least 2.
+        seed: What slabs and noise are drawn with.
+        dtype: The dtype of samples and directions; by default float32.
+
+    Returns:
+        The data, named `parity-slabs`, with its `directions`.
+
+    Raises:
+        ValueError: For a negative or infinite thickness or sigma, a size below 2, fewer than 2
+            slabs.
 
     >>> data = parity_slabs(n=100)
     >>> bool((data.x_train[:, 0].round() % 2 == data.y_train).all())

@@ -8,11 +8,12 @@ networks with one tap for each level of a hierarchy of labels. Explained in the 
 
 from companion.isometry.derivative import stretch
 from companion.isometry.loss import isometry_loss, normalised_isometry_loss_2022, scale_loss
-from companion.isometry.penalty import isometry_penalty
+from companion.isometry.penalty import IsometryPenalty, isometry_penalty
 from companion.isometry.stack import IsometricStack, StackHistory, fit_stack
 
 __all__ = [
     "IsometricStack",
+    "IsometryPenalty",
     "StackHistory",
     "fit_stack",
     "isometry_loss",
