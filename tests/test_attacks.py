@@ -5,6 +5,7 @@ import functools
 import importlib
 import json
 import warnings
+from fractions import Fraction
 
 import pytest
 import torch
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from chapters import ROOT
-from companion import attacks, datasets
-from companion.attacks import fgsm, pgd
+from companion import borrow, datasets
+from companion.attacks import fgsm, pgd, steps
+from companion.attacks.ball import ball, in_unit_ball
+from companion.decision import logit_gap
 from companion.isometry import isometry_penalty
 from companion.models import MLP, LeNet
 from companion.training import Recipe, accuracy, fit, initialised, reference
@@ -48,6 +51,14 @@ def curved():
     return copy.deepcopy(disc())
 
 
+def inside(moved, x, eps, norm):
+    """Whether all points lie within eps: to the last digit for "linf", else in float64."""
+    if norm == "l2":
+        return lengths(moved.double() - x.double(), norm).max() <= eps
+    a, b = (t.flatten().tolist() for t in (moved, x))
+    return all(abs(Fraction(p) - Fraction(q)) <= Fraction(eps) for p, q in zip(a, b, strict=True))
+
+
 def lengths(delta, norm):
     order = {"l2": 2, "linf": torch.inf}[norm]
     return torch.linalg.vector_norm(delta.flatten(1), ord=order, dim=1)
@@ -73,7 +84,7 @@ def test_two_classes_of_a_linear_model_fall_exactly_at_their_margin(norm, dual):
 @pytest.mark.parametrize(("norm", "dual"), [("l2", 2), ("linf", 1)])
 def test_no_point_of_the_ball_has_a_higher_loss_on_a_linear_model(norm, dual):
     model, x, y = linear(n_classes=2)
-    gap = attacks.LOSSES["logit_gap"]
+    gap = logit_gap
     w = model.weight.detach()
     worst = gap(model(x), y) + 0.7 * torch.linalg.vector_norm(w[0] - w[1], ord=dual)
     reached = gap(model(fgsm(model, x, y, eps=0.7, norm=norm)), y)
@@ -121,12 +132,6 @@ def test_a_step_and_a_start_of_ones_own():
     torch.testing.assert_close(pgd(model, x, y, **away), once)  # three steps of 0.2 in one line
 
 
-def test_the_logit_gap_is_the_rivals_lead():
-    logits = torch.tensor([[1.0, 4.0, 2.0], [5.0, 0.0, 3.0]])
-    gap = attacks.LOSSES["logit_gap"](logits, torch.tensor([1, 2]))
-    assert gap.tolist() == [-2.0, 2.0]
-
-
 # --- what every attack keeps ---------------------------------------------------------------------
 
 
@@ -143,11 +148,54 @@ def test_the_answer_lies_in_the_ball_and_within_the_bounds(seed, eps, norm, boun
     y = torch.arange(9) % 3
     given = {"eps": eps, "norm": norm, "bounds": bounds, "loss": loss}
     for moved in (fgsm(model, x, y, **given), pgd(model, x, y, steps=4, seed=seed, **given)):
-        # Coordinates of size 4 at most carry a rounding of a few 1e-7.
-        assert lengths(moved - x, norm).max() <= eps * (1 + 1e-6) + 2e-6
+        assert inside(moved, x, eps, norm)
         if bounds:
             assert moved.min() >= 0 and moved.max() <= 1
         assert moved.shape == x.shape and not moved.requires_grad
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+@pytest.mark.parametrize("eps", [8 / 255, 0.3, 1e-5])
+def test_no_dtype_leaves_the_ball(dtype, norm, eps):
+    # Of all sizes, so that x + eps is rounded by all that it can be, on both sides of 0.
+    x = torch.randn(60, 20, generator=torch.Generator().manual_seed(0)).to(dtype)
+    x = torch.cat([x, x * 1e-4, torch.zeros_like(x), -torch.full_like(x, eps)])
+    y = torch.arange(len(x)) % 2
+    model = lambda x: torch.stack([x.sum(dim=1), (x**2).sum(dim=1)], dim=1)  # noqa: E731
+    for bounds in (None, (-9, 9)):
+        given = {"eps": eps, "norm": norm, "bounds": bounds}
+        for moved in (fgsm(model, x, y, **given), pgd(model, x, y, steps=5, **given)):
+            assert moved.dtype == dtype and inside(moved, x, eps, norm)
+            assert not torch.equal(moved, x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_a_cube_is_as_wide_as_the_dtype_allows(dtype):
+    x = torch.randn(500, generator=torch.Generator().manual_seed(1)).to(dtype)[:, None]
+    x = torch.cat([x, -x, x * 1e-3, 0 * x, torch.full_like(x, 0.3)])
+    end = ball(x, 0.3, "linf")(x + 9)
+    nextone = end.nextafter(torch.full_like(end, torch.inf))
+    for value, beyond, at in zip(end.tolist(), nextone.tolist(), x.tolist(), strict=True):
+        t = Fraction(at[0]) + Fraction(0.3)
+        # In float32 and shorter the budget is the largest float32 below 0.3.
+        assert Fraction(value[0]) <= t < Fraction(beyond[0]) + Fraction(3e-8)
+    # The largest number there is has no room above.
+    top = torch.full((1, 1), torch.finfo(dtype).max, dtype=dtype)
+    assert torch.equal(ball(top, torch.finfo(dtype).max, "linf")(top), top)
+    assert torch.equal(ball(x, 0, "linf")(x + 1), x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_ball_is_no_smaller_than_rounding_asks(dtype):
+    x = torch.rand(50, 30, generator=torch.Generator().manual_seed(2), dtype=dtype)
+    far = torch.randn(50, 30, generator=torch.Generator().manual_seed(3), dtype=dtype)
+    within = ball(x, 0.7, "l2")
+    length = lengths((within(x + far) - x).double(), "l2")
+    assert (length <= 0.7).all() and (length >= 0.7 * (1 - 100 * torch.finfo(dtype).eps)).all()
+    # And what lies inside stays.
+    near = x + far * 0.01
+    torch.testing.assert_close(within(near), near)
 
 
 @pytest.mark.parametrize("attack", [fgsm, pgd])
@@ -168,7 +216,7 @@ def test_a_larger_budget_and_more_restarts_are_never_weaker():
     model, x, y = curved()
     shares = [accuracy(model, pgd(model, x, y, eps=eps, norm="linf"), y) for eps in (0, 0.1, 0.3)]
     assert shares[0] > shares[1] > shares[2]
-    gap = attacks.LOSSES["logit_gap"]
+    gap = logit_gap
     few, more = (
         gap(model(pgd(model, x, y, eps=0.1, steps=5, restarts=n, loss="logit_gap")), y)
         for n in (1, 4)
@@ -200,10 +248,10 @@ def test_the_better_of_all_iterates_is_kept():
 def test_starts_fill_the_ball_evenly():
     dice = torch.Generator().manual_seed(0)
     x = torch.zeros(4000, 3)
-    points = attacks._in_unit_ball(x, "l2", dice)
+    points = in_unit_ball(x, "l2", dice)
     # P(r < t) = t^3: half of the points lie within 0.5^(1/3); 4,000 points tell it to 0.01.
     assert points.norm(dim=1).median() == pytest.approx(0.5 ** (1 / 3), abs=0.01)
-    cube = attacks._in_unit_ball(x, "linf", dice)
+    cube = in_unit_ball(x, "linf", dice)
     assert cube.abs().max() <= 1 and cube.abs().mean() == pytest.approx(0.5, abs=0.01)
 
 
@@ -220,7 +268,7 @@ def test_the_answer_for_a_row_does_not_depend_on_the_rows_after_it(norm):
     model, x, y = curved()
     for dtype in (torch.float32, torch.float64):
         starts = (
-            attacks._in_unit_ball(x[:n].to(dtype), norm, torch.Generator().manual_seed(0))
+            in_unit_ball(x[:n].to(dtype), norm, torch.Generator().manual_seed(0))
             for n in (7, 16, 60)
         )
         few, some, all_ = starts
@@ -269,7 +317,7 @@ def test_chunks_change_nothing(monkeypatch):
         lambda: fgsm(model, x, y, eps=0.1, norm="l2", penalty=isometry_penalty(1, "act2")),
     )
     whole = [way() for way in ways]
-    monkeypatch.setattr(attacks.borrow, "BUDGET", 2 * 16 * 2 * 7)
+    monkeypatch.setattr(borrow, "BUDGET", 2 * 16 * 2 * 7)
     for way, expected in zip(ways, whole, strict=True):
         torch.testing.assert_close(way(), expected)
 
@@ -371,8 +419,8 @@ def test_the_prologues_attack_by_hand_is_this_one():
     model, x, y = curved()
     for eps in (0.05, 0.2):
         one_step = x + eps * by_hand["uphill"](model, x, y)
-        assert torch.equal(fgsm(model, x, y, eps=eps), one_step)
-        (dice,) = attacks._generators(0, 1)
+        torch.testing.assert_close(fgsm(model, x, y, eps=eps), one_step)
+        (dice,) = steps._generators(0, 1)
         last = by_hand["pgd"](model, x, y, eps, dice)
         best = pgd(model, x, y, eps=eps, norm="linf", step_size=eps / 8)
         # Theirs is the last of the points of which ours is the best.
@@ -387,7 +435,7 @@ def test_the_logit_gap_sees_where_cross_entropy_is_flat():
         model.bias *= 500
     model, x = model.float(), x.float()
     kept = {loss: accuracy(model, pgd(model, x, y, eps=0.5, random_start=False, loss=loss), y)
-            for loss in attacks.LOSSES}  # fmt: skip
+            for loss in steps.LOSSES}  # fmt: skip
     assert kept["logit_gap"] < kept["cross_entropy"]
 
 
@@ -413,12 +461,15 @@ def attempt(x=None, y=None, model=None, **given):
         ({"step_size": -0.1}, "step_size = -0.1: a step has a length, so pass a positive number"),
         ({"loss": "hinge"}, "There is no loss 'hinge' here: choose one of cross_entropy, logit"),
         ({"loss": lambda f, y: f.sum()}, r"The loss has shape \(\) for 4 samples"),
-        ({"y": torch.tensor([0, 1])}, r"x has 4 samples and y has shape \(2,\)"),
-        ({"x": torch.rand(0, 3)}, r"x has 0 samples"),
+        ({"y": torch.tensor([0, 1])}, r"x has shape \(4, 3\) and y \(2,\): an attack"),
+        ({"x": torch.rand(0, 3)}, r"x has shape \(0, 3\) and y \(0,\)"),
         ({"y": torch.tensor([0, 1, 2, 1])}, "y holds labels from 0 to 2 and the model gives 2"),
         ({"x": torch.full((2, 3), 1.5), "bounds": (0, 1)}, "6 of 6 values of x lie outside the"),
         ({"bounds": (0, torch.ones(4))}, r"Bounds of shape \(\) and \(4,\) do not fit x of shape"),
-        ({"model": lambda x: x[:, 0]}, r"The model answers with shape \(4,\)"),
+        ({"y": torch.zeros(4, 1).long()}, r"x has shape \(4, 3\) and y \(4, 1\)"),
+        ({"model": lambda x: x[:, 0]}, r"The logits have shape \(4,\)"),
+        ({"model": lambda x: x[:, :1]}, r"The logits have shape \(4, 1\)"),
+        ({"model": lambda x: x[:, :, None]}, r"The logits have shape \(4, 3, 1\)"),
         ({"model": lambda x: x / 0 * 0}, "The model answers NaN for 4 of 4 samples"),
         ({"model": lambda x: torch.rand(len(x), 2)}, "two different answers to the same input"),
     ],
@@ -433,6 +484,9 @@ def test_whole_numbers_are_refused_by_name(as_a_user, attack):
     model, y = MLP((3, 2)), torch.zeros(4, dtype=torch.int64)
     with pytest.raises(TypeError, match=r"x is torch.uint8: .* pass x.float\(\)"):
         attack(model, torch.zeros(4, 3, dtype=torch.uint8), y, eps=0.1)
+    for x, labels in ((torch.rand(4, 3).numpy(), y), (torch.rand(4, 3), [0, 0, 0, 0])):
+        with pytest.raises(TypeError, match="[xy] is a (ndarray|list): pass a tensor"):
+            attack(model, x, labels, eps=0.1)
     with pytest.raises(TypeError, match=r"y is torch.int32: .* pass y.long\(\)"):
         attack(model, torch.rand(4, 3), y.int(), eps=0.1)
 
