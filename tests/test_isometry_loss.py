@@ -335,6 +335,22 @@ def test_a_fit_with_it_keeps_distances_that_training_destroys():
     assert rest[10] < rest[0] / 3
 
 
+@pytest.mark.parametrize("function", [isometry_loss, scale_loss])
+def test_a_fit_gives_it_the_layer_of_its_own_pass(function):
+    x, y = points(0, 24, 3), torch.arange(24) % 2
+    recipe, passes, weights = Recipe(epochs=4, lr=0.02, batch_size=10), [], []
+    penalty = isometry_penalty(3, "act2", reduction="pairs", loss=function)
+    for way in (penalty, lambda *given: penalty(*given)):
+        model = network()
+        model.register_forward_pre_hook(lambda *_: passes.append(len(weights)))
+        fit(model, x, y, recipe, penalty=way)
+        weights.append(list(model.parameters()))
+    assert (passes.count(0), passes.count(1)) == (12, 24)
+    for one, other in zip(*weights, strict=True):
+        # Twelve float64 steps; the gradients meet before the layers below or in them.
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
+
+
 def test_beta_zero_is_the_plain_training():
     x, y = points(0, 12, 3), torch.arange(12) % 2
     with_it, without = network(), network()

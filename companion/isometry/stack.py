@@ -26,20 +26,25 @@ LevelLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 class IsometricStack(nn.Module):
     """Blocks of layers, one on the other; after each a tap, where one level of labels is read.
 
-    `inputs` is the number of values of a sample (axes after the first are flattened), `blocks`
-    holds the widths of each level's layers, `classes` the number of labels of each level, coarse
-    first: `IsometricStack(3, [(20,) * 4, (20,) * 4, (20,) * 5], (2, 4, 8))`. With `shared` one
-    readout serves all levels, a coarse one by its first outputs (as published); without, each
-    level has its own. `skip` adds to what each block makes what it was given, through a fixed
-    orthogonal matrix where the widths differ: our control, not published.
+    Args:
+        inputs: Number of values of a sample; axes after the first are flattened.
+        blocks: Widths of each level's layers, coarse first: `[(20,) * 4, (20,) * 4, (20,) * 5]`.
+        classes: Number of labels of each level, coarse first: `(2, 4, 8)`.
+        activation: As in `models.MLP`.
+        shared: One readout serves all levels, a coarse one by its first outputs (as published);
+            otherwise each level has its own.
+        skip: Add what a block was given to what it makes of it, where the widths differ through
+            a fixed orthogonal matrix: our control, not published.
+        dtype: Of the weights; None: that of torch.
+
+    Raises:
+        ValueError: For an empty level (no layer, or fewer than two labels), numbers of blocks and
+            classes that differ, and widths that a shared readout cannot join.
 
     The layers are `block1.linear1`, `block1.act1`, ..., what a level is read from `tap1`, `tap2`,
     ..., the readouts `readout` or `readout1`, ...; `models.representations` lists them. Calling
     the stack gives the logits of the finest level, `level(b)` is the network of level b alone.
     Matrices between hidden layers start orthogonal (as published), the others as torch makes them.
-
-    Raises `ValueError` for an empty level (no layer, or fewer than two labels), numbers of blocks
-    and classes that differ, and widths that a shared readout cannot join.
 
     Beshkov, Verhellen, Lepperød (2022), arXiv 2211.01236, and their code of 2024.
 
@@ -87,21 +92,45 @@ class IsometricStack(nn.Module):
         return self.read(last, self.tap(last, x))
 
     def tap(self, level: int, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n w"]:
-        """What a level (0: the coarsest) is read from; gradients flow through all blocks."""
+        """What a level is read from; gradients flow through all blocks.
+
+        Args:
+            level: 0 is the coarsest.
+            x: Samples (n, ...).
+
+        Returns:
+            (n, width of the level's last layer).
+        """
         z = x
         for b in range(level + 1):
             z = self.climb(b, z)
         return z
 
     def climb(self, level: int, below: Float[Tensor, "n ..."]) -> Float[Tensor, "n w"]:
-        """From the tap of the level below (for level 0: the input) to the tap of this one."""
+        """From the tap of the level below to the tap of this one.
+
+        Args:
+            level: 0 is the coarsest.
+            below: What the tap below gave; for level 0 the input.
+
+        Returns:
+            (n, width of the level's last layer).
+        """
         z = getattr(self, f"block{level + 1}")(below)
         if self.skip:
             z = z + getattr(self, f"skip{level + 1}")(below.flatten(1))
         return getattr(self, f"tap{level + 1}")(z)
 
     def read(self, level: int, z: Float[Tensor, "n w"]) -> Float[Tensor, "n c"]:
-        """Logits of a level from what its tap gave."""
+        """Logits of a level from what its tap gave.
+
+        Args:
+            level: 0 is the coarsest.
+            z: What the tap gave.
+
+        Returns:
+            (n, labels of the level).
+        """
         logits = (self.readout if self.shared else getattr(self, f"readout{level + 1}"))(z)
         count = self.classes[level]
         return logits[:, :count] if count < logits.shape[1] else logits
@@ -109,8 +138,11 @@ class IsometricStack(nn.Module):
     def level(self, level: int) -> nn.Module:
         """The network of one level: its logits, from the blocks up to its tap; weights are shared.
 
-        Ready for `accuracy`, `stretch`, an attack. A negative number counts from the finest.
+        Args:
+            level: 0 is the coarsest; a negative number counts from the finest.
 
+        Returns:
+            A module, ready for `accuracy`, `stretch`, an attack.
         >>> stack = IsometricStack(3, [(5,), (5,)], (2, 4), shared=False)
         >>> torch.equal(stack.level(-1)(torch.ones(2, 3)), stack(torch.ones(2, 3)))
         True
