@@ -10,12 +10,15 @@ import os
 import statistics
 from collections.abc import Iterable
 
-__all__ = ["SIZES", "VARIABLE", "interval", "name", "pick", "size", "split"]
+__all__ = ["ASKED", "SIZES", "VARIABLE", "interval", "name", "pick", "size", "split"]
 
 VARIABLE = "NETWORK_GEOMETRY_FULL"
 
+#: What the variable says for each size.
+ASKED = {"build": "", "hour": "hour", "full": "1"}
+
 #: From small to large: what a build runs, what two cores finish in an hour, the paper's own size.
-SIZES = ("build", "hour", "full")
+SIZES = tuple(ASKED)
 
 #: The size of this run, one of `SIZES`. It follows the environment: NETWORK_GEOMETRY_FULL unset or
 #: empty, `hour`, or `1`; a `ValueError` for anything else.
@@ -30,7 +33,7 @@ def __getattr__(attribute: str) -> str:
 
 def _size() -> str:
     asked = os.environ.get(VARIABLE, "")
-    known = dict(zip(("", "hour", "1"), SIZES, strict=True))
+    known = {value: one for one, value in ASKED.items()}
     if asked not in known:
         raise ValueError(
             f"{VARIABLE} is {asked!r}, but a run has one of three sizes: leave it unset for the "

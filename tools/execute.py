@@ -8,9 +8,9 @@ cache, so that it fails again until it is mended.
 """
 
 import argparse
-import os
 import re
 import sys
+import time
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -18,9 +18,11 @@ from pathlib import Path
 import nbformat
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn, JupyterCacheAbstract
-from jupyter_cache.executors.utils import single_nb_execution
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
+import kernels
 from chapters import ROOT, chapters
+from companion import run
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 import chaptercache  # noqa: E402
@@ -70,8 +72,8 @@ def execute(paths: list[Path], root: Path = ROOT, *, workers: int = 2) -> list[s
     failures = []
     with ProcessPoolExecutor(min(workers, len(missing))) as pool:
         runs = {pool.submit(_run, path): path for path in missing}
-        for run in as_completed(runs):
-            failures += _kept(caches[runs[run]], run, runs[run], root)
+        for done in as_completed(runs):
+            failures += _kept(caches[runs[done]], done, runs[done], root)
     return failures
 
 
@@ -96,21 +98,18 @@ def _cached(cache: JupyterCacheAbstract, path: Path) -> bool:
 
 def _run(path: Path) -> tuple[nbformat.NotebookNode, float, str | None]:
     notebook = nbformat.read(path, as_version=4)
-    full = os.environ.get("NETWORK_GEOMETRY_FULL") == "1"
-    # nbclient itself would write timings into the cells, and the cache would never match again.
-    result = single_nb_execution(
-        notebook,
-        cwd=str(path.parent),
-        timeout=None if full else CELL_SECONDS,
-        allow_errors=False,
-    )
-    return result.nb, result.time, None if result.err is None else str(result.err)
+    error, start = None, time.perf_counter()
+    try:
+        kernels.run(notebook, path.parent, timeout=run.pick(build=CELL_SECONDS, hour=None))
+    except (CellExecutionError, CellTimeoutError) as failed:
+        error = str(failed)
+    return notebook, time.perf_counter() - start, error
 
 
-def _kept(cache: JupyterCacheAbstract, run: Future, path: Path, root: Path) -> list[str]:
+def _kept(cache: JupyterCacheAbstract, done: Future, path: Path, root: Path) -> list[str]:
     name = _name(path, root)
     try:
-        notebook, seconds, error = run.result()
+        notebook, seconds, error = done.result()
     except BrokenProcessPool:
         return [f"{name}: the process that ran it was stopped (out of memory?)"]
     except Exception as stopped:  # a kernel that died has no traceback to show

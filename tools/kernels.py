@@ -1,0 +1,70 @@
+"""Run a notebook in a kernel of its own, reached through a file that only its owner can open.
+
+Kernels usually listen on ports of the machine, in plain text: anybody on it may listen, and two
+that start at the same moment may take the same port. Sockets in a private folder have neither.
+"""
+
+import atexit
+import tempfile
+from pathlib import Path
+
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+from traitlets.config import Config
+
+__all__ = ["run"]
+
+# Of a socket's path: 103 characters on macOS, 107 on Linux.
+LONGEST = 103
+
+
+def run(notebook: NotebookNode, folder: Path, *, timeout: float | None) -> None:
+    """Execute a notebook in place, in a folder; a kernel that never started gets one more try.
+
+    Args:
+        notebook: What is executed; its cells receive counts and outputs.
+        folder: The working folder of its kernel.
+        timeout: Seconds for one cell, None for any number.
+
+    Raises:
+        CellExecutionError: Where a cell raises. It is not tried again.
+        CellTimeoutError: Where a cell takes longer.
+        RuntimeError: For a kernel that died, or did not start twice.
+    """
+    try:
+        _run(notebook, folder, timeout)
+    except _NeverStarted:
+        _run(notebook, folder, timeout)
+
+
+class _NeverStarted(RuntimeError):
+    """The kernel was gone, or said nothing, before it was given a cell."""
+
+
+def _run(notebook: NotebookNode, folder: Path, timeout: float | None) -> None:
+    given = []
+    with tempfile.TemporaryDirectory(dir=_short()) as private:
+        files = {"transport": "ipc", "connection_file": f"{private}/kernel.json"}
+        client = NotebookClient(
+            notebook,
+            timeout=timeout,
+            resources={"metadata": {"path": str(folder)}},
+            config=Config(ConnectionFileMixin=files),
+            # Timings in the cells would keep the notebook cache from ever matching them again.
+            record_timing=False,
+            on_cell_execute=lambda **cell: given.append(cell["cell_index"]),
+        )
+        try:
+            client.execute()
+        except RuntimeError as error:
+            if given:
+                raise
+            # nbclient would clean up once more at exit, and fail on a kernel that is none.
+            atexit.unregister(client._cleanup_kernel)
+            raise _NeverStarted(f"no kernel started: {error}") from error
+
+
+def _short() -> str | None:
+    """A folder for temporary files whose path leaves room for a socket's, None for the usual."""
+    longest = len(f"{tempfile.gettempdir()}/tmpabcdefgh/kernel-ipc-5")
+    return "/tmp" if longest > LONGEST else None
