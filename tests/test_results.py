@@ -15,7 +15,7 @@ import torch
 from companion import storage
 from companion.book import results
 
-COMMAND = "python tools/kept/demo.py --size 2000"
+COMMAND = "python tools/keep.py part/demo --size full"
 VALUES = {"auc": 0.875, "steps": [1, 2, None], "by": {"trained": [0.5, 1.5]}, "note": "a < b"}
 
 

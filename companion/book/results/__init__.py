@@ -1,7 +1,8 @@
 """Kept results: numbers of runs too long for a build, with where and how they were made.
 
 Each lies beside this file as NAME.json and is part of the package, so that a chapter can show it
-on any machine and say what it is. They are made by the scripts of `tools/kept`, from a checkout.
+on any machine and say what it is. They are made by `python tools/keep.py PART/CHAPTER`, from a
+checkout, in the size that two cores finish in an hour.
 `book/distances/metric_structure` tells measured numbers from kept ones.
 """
 
@@ -29,9 +30,9 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 class Kept:
     """A kept result: what was measured, and the run it comes from.
 
-    name: its file's name without .json; values: plain JSON, by name (units: see `command`'s
-    script); machine: processor, cores, threads used, accelerator (None without one); versions: of
-    python, torch, numpy; date: ISO; command: what makes it anew.
+    name: its file's name without .json; values: plain JSON, by name (units: those of the claims
+    that it holds); machine: processor, cores, threads used, accelerator (None without one);
+    versions: of python, torch, numpy; date: ISO; command: what makes it anew.
     """
 
     name: str
@@ -72,10 +73,17 @@ class Kept:
 
 
 def kept(name: str) -> Kept:
-    """Read the kept result `name` (units: those of the script that made it).
+    """Read a kept result (units: those of the claims that it holds).
 
-    Raises FileNotFoundError that lists the results there are, ValueError for a file that is cut
-    off, altered beyond reading, or lacks a field.
+    Args:
+        name: That of its file, without .json: the chapter's.
+
+    Returns:
+        What was measured, and the run it comes from.
+
+    Raises:
+        FileNotFoundError: Where there is none; the sentence lists those there are.
+        ValueError: For a file that is cut off, altered beyond reading, or lacks a field.
 
     >>> kept("no-such-result")                                      # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -86,7 +94,7 @@ def kept(name: str) -> Kept:
         there = ", ".join(sorted(file.stem for file in _folder().glob("*.json"))) or "none yet"
         raise FileNotFoundError(
             f"there is no kept result {name!r}, only these: {there}; name one of them, or make "
-            "it with its script in tools/kept"
+            "it with python tools/keep.py PART/CHAPTER"
         )
     wanted = [field.name for field in fields(Kept) if field.name != "name"]
     try:
@@ -96,22 +104,31 @@ def kept(name: str) -> Kept:
         raise ValueError(
             f"the kept result {name!r} cannot be read ({type(reason).__name__}: {reason}), but "
             f"JSON with the fields {', '.join(wanted)} is needed: restore {path.name} from the "
-            "repository, or make it anew with its script in tools/kept"
+            "repository, or make it anew with python tools/keep.py PART/CHAPTER"
         ) from None
 
 
 def keep(name: str, values: dict, *, command: str) -> Kept:
-    """Write `values` as the kept result `name` into the checkout and return it as read back.
+    """Write a kept result into the checkout, with the machine, the versions and the date.
 
-    `values` is plain JSON: a dictionary with text keys, of numbers, texts, truth values, None,
-    lists and such dictionaries (tuples become lists). `command` is what makes the result anew.
-    Added: machine (processor, cores, threads used, accelerator; neither its name nor a path),
-    versions, date. An older result of that name is replaced at once or, on an error, not at all.
+    Args:
+        name: That of its file, without .json: the chapter's.
+        values: Plain JSON: a dictionary with text keys, of numbers, texts, truth values, None,
+            lists and such dictionaries (tuples become lists).
+        command: What makes the result anew.
 
-    Raises FileNotFoundError outside a checkout, ValueError for NaN, infinity or a malformed name,
-    TypeError for what JSON does not have.
+    Returns:
+        The result, as read back.
 
-    >>> keep("demo", {"auc": float("nan")}, command="python tools/kept/demo.py")
+    Raises:
+        FileNotFoundError: Outside a checkout.
+        ValueError: For NaN, infinity, a malformed name or an empty command.
+        TypeError: For what JSON does not have.
+
+    Of the machine are kept processor, cores, threads used and accelerator, neither its name nor a
+    path. An older result of that name is replaced at once or, on an error, not at all.
+
+    >>> keep("demo", {"auc": float("nan")}, command="python tools/keep.py part/demo")
     Traceback (most recent call last):
     ValueError: values['auc'] is nan, but JSON has finite numbers only: leave it out or write None
     """

@@ -1,0 +1,73 @@
+"""Kept results are made by executing the chapter itself, in a larger size than the build's."""
+
+from pathlib import Path
+
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, writes
+
+import keep
+from companion import run, storage
+from companion.book import results
+
+CELLS = (
+    "from companion import run\nfrom companion.book import claims, results",
+    'results.kept("there is none yet")',
+    'claims.check("demo/length", data=run.name("{data}"), says="It is long.", because="so",\n'
+    "    effect=claims.test(run.pick(build=[0.1], hour=[1, 2, 3]), at_least=0.1),\n"
+    '    verdicts={{"{data}": "holds", "{data} hour": "does not hold here"}})',
+    'claims.check("demo/images", data=run.name(__import__("os").environ["COMPANION_DATASET"]),\n'
+    '    says="It is.", because="so", effect=claims.test(2, at_least=1), verdicts={{}})',
+)
+
+
+@pytest.fixture
+def demo(tmp_path, monkeypatch):
+    """A chapter of its own in a checkout of its own: `demo(data)` is its path."""
+    monkeypatch.setattr(results, "_folder", lambda: tmp_path)
+    monkeypatch.setattr(storage, "checkout", lambda: tmp_path)
+    monkeypatch.setattr(keep, "ROOT", tmp_path)
+    # A strict caller, of another size: neither must reach the run.
+    monkeypatch.setenv("COMPANION_STRICT", "1")
+    monkeypatch.setenv(run.VARIABLE, "1")
+
+    def made(data):
+        spec = {"kernelspec": {"name": "python3", "display_name": "x", "language": "python"}}
+        cells = [new_code_cell(text.format(data=data)) for text in CELLS]
+        path = tmp_path / "book" / "part" / "demo.ipynb"
+        path.parent.mkdir(parents=True)
+        path.write_text(writes(new_notebook(cells=cells, metadata=spec)))
+        return path
+
+    return made
+
+
+@pytest.mark.parametrize(("size", "option"), [("hour", ""), ("full", " --size full")])
+def test_a_chapter_is_executed_on_both_data_sets_and_kept(demo, size, option):
+    kept = keep.keep(demo("torus"), size=size)
+    assert kept == results.kept("demo")
+    assert kept.command == f"python tools/keep.py part/demo{option}"
+    once = {"verdict": "holds", "bound": "at least 1", "effect": dict(mean=2, low=2, high=2)}
+    low, high = run.interval([1, 2, 3])
+    effect = {"mean": 2, "low": float(f"{low:.4g}"), "high": float(f"{high:.4g}")}
+    toy = {"verdict": "holds", "bound": "at least 0.1", "effect": effect}
+    assert kept.values == {
+        "torus": {"length": toy},
+        "digits": {"images": once},
+        "mnist": {"images": once},
+    }
+
+
+def test_a_chapter_or_a_size_that_is_none_is_named(capsys):
+    assert keep.main(["distances/no_such"]) == 1
+    assert "no chapter is called 'distances/no_such'" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        keep.main(["distances/no_such", "--size", "day"])
+    assert "invalid choice: 'day'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", [None, Path("elsewhere")])
+def test_nothing_is_run_where_it_could_not_be_kept(place, capsys, monkeypatch):
+    monkeypatch.setattr(storage, "checkout", lambda: place)
+    assert keep.main(["prologue"]) == 1
+    said = capsys.readouterr().out
+    assert said.startswith(f"companion runs from {place or 'an installed package'}, but what is")

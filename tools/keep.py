@@ -1,0 +1,127 @@
+"""Execute a chapter in the size of an hour and keep what its claims measured.
+
+    python tools/keep.py distances/metric_structure
+
+The chapter itself is executed, on both data sets side by side, so that what is kept was measured
+by the code that the reader sees, on one machine, by one command. Networks come from the cache;
+missing ones are trained. The result lies in companion/book/results, under the chapter's name.
+"""
+
+import argparse
+import multiprocessing
+import os
+import sys
+from itertools import repeat
+from pathlib import Path
+
+import nbformat
+
+import kernels
+from chapters import ROOT, chapters
+from companion import run, storage
+from companion.book import results
+from execute import selected
+
+__all__ = ["keep", "kept_values", "measured"]
+
+IMAGES = ("digits", "mnist")
+CLAIM = "network-geometry-claim"
+
+
+def keep(chapter: Path, *, size: str) -> results.Kept:
+    """Execute a chapter on both data sets and keep its claims under its name.
+
+    Args:
+        chapter: Path of the notebook, inside the checkout.
+        size: One of `run.SIZES`.
+
+    Returns:
+        What was kept.
+
+    Raises:
+        FileNotFoundError: Where `companion` is not the checkout's, which is where it is kept.
+    """
+    if storage.checkout() != ROOT:
+        raise FileNotFoundError(
+            f"companion runs from {storage.checkout() or 'an installed package'}, but what is "
+            "kept belongs into this checkout: install it with pip install -e, then run this again"
+        )
+    with multiprocessing.get_context("spawn").Pool(len(IMAGES)) as pool:
+        runs = pool.starmap(measured, zip(repeat(chapter), IMAGES, repeat(size), strict=False))
+    name = chapter.relative_to(ROOT / "book").with_suffix("").as_posix()
+    command = f"python tools/keep.py {name}" + (f" --size {size}" if size != "hour" else "")
+    return results.keep(chapter.stem, kept_values(runs), command=command)
+
+
+def measured(chapter: Path, data: str, size: str) -> list[dict]:
+    """The records of a chapter's claims, as `companion.book.claims` makes them.
+
+    Args:
+        chapter: Path of the notebook.
+        data: The data set.
+        size: One of `run.SIZES`.
+
+    Returns:
+        One record for each claim, in the order of the chapter.
+    """
+    # A run of another size may well give other verdicts: it is to be kept, not to be stopped.
+    os.environ |= {
+        run.VARIABLE: run.ASKED[size],
+        "COMPANION_DATASET": data,
+        "COMPANION_PROGRESS": "0",
+        "COMPANION_STRICT": "0",
+    }
+    notebook = nbformat.read(chapter, 4)
+    # The cell that shows the kept result cannot run before there is one.
+    notebook.cells = [cell for cell in notebook.cells if "results.kept(" not in cell.source]
+    kernels.run(notebook, chapter.parent, timeout=None)
+    return [
+        output.metadata[CLAIM]
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+        if CLAIM in output.get("metadata", {})
+    ]
+
+
+def kept_values(runs: list[list[dict]]) -> dict[str, dict[str, dict]]:
+    """What is kept of the records of several runs.
+
+    Args:
+        runs: The records of each run.
+
+    Returns:
+        By data set (toy sets, and what is always measured on digits, are under their own names)
+        and claim: verdict, bound, and mean and interval of each test.
+    """
+    values: dict[str, dict[str, dict]] = {}
+    for record in (record for records in runs for record in records):
+        data, _ = run.split(record["data"])
+        values.setdefault(data, {})[record["key"].partition("/")[2]] = _short(record)
+    return values
+
+
+def _short(record: dict) -> dict:
+    tests = {
+        word: {name: float(f"{record[word][name]:.4g}") for name in ("mean", "low", "high")}
+        for word in ("effect", "control", "rival")
+        if record[word]
+    }
+    return {"verdict": record["verdict"], "bound": record["effect"]["bound"], **tests}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("chapter", metavar="PART/CHAPTER", help="as in distances/metric_structure")
+    parser.add_argument("--size", choices=run.SIZES, default="hour")
+    options = parser.parse_args(arguments)
+    try:
+        (chapter,) = selected(chapters(), options.chapter)
+        print(keep(chapter, size=options.size))
+    except (FileNotFoundError, ValueError) as error:
+        print(error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
