@@ -559,7 +559,7 @@ def test_mean_and_spread_over_seeds():
 @pytest.fixture(autouse=True)
 def plain_run(monkeypatch):
     monkeypatch.delenv("COMPANION_STRICT", raising=False)
-    monkeypatch.delenv("NETWORK_GEOMETRY_FULL", raising=False)
+    monkeypatch.delenv(run.VARIABLE, raising=False)
     monkeypatch.delenv("COMPANION_DATASET", raising=False)
     monkeypatch.setattr(rulers.record, "_checked", {})
 
@@ -648,11 +648,12 @@ def test_a_ledger_is_written_in_one_step_and_read_in_order(tmp_path, read, monke
     assert not list((tmp_path / "ledger").glob("*.part"))
 
 
-def test_the_name_of_this_build(monkeypatch):
-    assert ledger.dataset() == "digits"
+@pytest.mark.parametrize("size", run.SIZES)
+def test_the_name_of_this_build(size, monkeypatch):
+    monkeypatch.setenv(run.VARIABLE, run.ASKED[size])
+    assert ledger.dataset() == run.name("digits")
     monkeypatch.setenv("COMPANION_DATASET", "mnist")
-    monkeypatch.setenv("NETWORK_GEOMETRY_FULL", "1")
-    assert ledger.dataset() == "mnist full"
+    assert ledger.dataset() == {"build": "mnist"}.get(size, f"mnist {size}")
 
 
 def test_two_builds_stand_side_by_side(read):
@@ -690,17 +691,33 @@ def test_a_claim_on_a_constructed_set_fills_both_columns(read):
     assert [run["data"] for run in claim.runs.values()] == ["torus", "torus"]
 
 
-def test_other_data_sets_and_sizes_get_columns_of_their_own(read, monkeypatch):
-    monkeypatch.setenv("NETWORK_GEOMETRY_FULL", "1")
-    full = read([claim_cell(data="mnist"), claim_cell("b", key="toy", data="torus")])
-    monkeypatch.delenv("NETWORK_GEOMETRY_FULL")
-    small = read([claim_cell(data="mnist"), claim_cell("b", key="toy", data="torus")])
-    mnist, toy = ledger.claims({"mnist": small, "mnist full": full}, "mnist")
-    assert list(mnist.runs) == ["digits", "mnist", "mnist full"]
-    assert mnist.runs["mnist full"]["data"] == "mnist full"
-    assert [run["data"] for run in toy.runs.values()] == ["torus", "torus", "torus full"]
-    alone = ledger.claims({"mnist full": full}, "mnist full")[1]
-    assert alone.runs["mnist full"]["data"] == "torus full" and alone.runs["mnist"] is None
+@pytest.mark.parametrize("size", run.SIZES[1:])
+def test_other_data_sets_and_sizes_get_columns_of_their_own(read, monkeypatch, size):
+    def both():
+        toy = claim_cell("b", key="toy", data=run.name("torus"))
+        return read([claim_cell(data=run.name("mnist")), toy])
+
+    small, large, torus = both(), f"mnist {size}", f"torus {size}"
+    monkeypatch.setenv(run.VARIABLE, run.ASKED[size])
+    full = both()
+    mnist, toy = ledger.claims({"mnist": small, large: full}, "mnist")
+    assert list(mnist.runs) == ["digits", "mnist", large]
+    assert mnist.runs[large]["data"] == large
+    assert [one["data"] for one in toy.runs.values()] == ["torus", "torus", torus]
+    mnist, toy = ledger.claims({large: full}, large)
+    assert toy.runs[large]["data"] == torus and toy.runs["mnist"] is None
+    assert mnist.runs["mnist"] is None and mnist.runs["digits"] is None
+    assert f"on {torus}" in Page(claims_page(toy)).texts
+    assert f"on {large}" not in Page(claims_page(mnist)).texts
+
+
+def test_the_sizes_stand_from_small_to_large(read, monkeypatch):
+    builds = {}
+    for size in reversed(run.SIZES):
+        monkeypatch.setenv(run.VARIABLE, run.ASKED[size])
+        builds[run.name("mnist")] = read([claim_cell(data=run.name("mnist"))])
+    (claim,) = ledger.claims(builds, "mnist")
+    assert list(claim.runs) == ["digits", "mnist", "mnist hour", "mnist full"]
 
 
 def test_what_was_measured_for_an_earlier_wording_is_not_shown(read):
@@ -793,7 +810,7 @@ def test_a_card_says_all_that_was_recorded(read):
     page = Page(claims_page(claim))
     text = " ".join(page.texts)
     for part in (
-        "It tears.", "Mantel (1967)", "0.310", "(0.298 to 0.322)", "at least 0.2:", "met",
+        "It tears.", "Mantel (1967)", "0.310", "(0.293 to 0.327)", "at least 0.2:", "met",
         "undecided, counts as not met", "missed", "five seeds", "not run", "Chapter book/a",
     ):  # fmt: skip
         assert part in text, part
@@ -835,7 +852,7 @@ def test_a_claim_says_its_verdict_where_it_stands(read):
     page = Page(claimpage.in_place(body, {c["key"]: c for c in found}, "../claims.html"))
     text = " ".join(page.texts)
     assert "Claim. It tears. holds Bound: at least 0.2;" in text
-    assert "effect 0.310 (0.298 to 0.322): met; control" in text
+    assert "effect 0.310 (0.293 to 0.327): met; control" in text
     assert "undecided, counts as not met" in text and "rival" not in text
     assert page.links == ["../claims.html#ledger-metric/tear"]
     assert "claim metric/other: as recorded" in text, "what no build measured stays as it is"

@@ -6,6 +6,7 @@ rule is tried on small notebooks made here, then on every chapter.
 
 import ast
 import json
+import math
 import os
 import re
 import subprocess
@@ -21,6 +22,8 @@ from pybtex.richtext import Text
 
 import normalize
 from chapters import ROOT, chapters
+from companion import run
+from companion.book import claims
 from execute import execute, selected
 
 CHAPTERS = chapters()
@@ -209,31 +212,34 @@ def citations(notebook: dict, known: dict[str, tuple[str, str]]) -> list[str]:
     return found
 
 
-def recorded(notebook: dict) -> dict[str, tuple[str | None, dict[str, str]]]:
-    """Of each claim its data set, if that is written out, and its recorded verdicts."""
+def recorded(notebook: dict) -> dict[str, tuple[str, dict[str, str]]]:
+    """Of each claim what was run, as it is written in the chapter, and its recorded verdicts."""
     found = {}
     for _, cell in code(notebook):
         for call in calls(source(cell), "claims"):
             if call.func.attr == "check":
                 given = {word.arg: word.value for word in call.keywords}
-                data = getattr(given["data"], "value", None)
-                named = data if isinstance(data, str) else None
-                found[call.args[0].value] = named, ast.literal_eval(given["verdicts"])
+                data = ast.unparse(given["data"])
+                found[call.args[0].value] = data, ast.literal_eval(given["verdicts"])
     return found
 
 
 def verdicts(notebook: dict) -> list[str]:
     """A claim without a recorded verdict is never compared, and a slip of the pen removes one.
 
-    "mnist hour" may stand beside "mnist": what the kept result says, where it says another thing.
+    What was run is `run.name(...)`, or a larger run would be held against the build's verdicts.
+    "mnist hour" may stand beside "mnist": what the kept result says.
     """
-    return [
-        f"claim {key} records {sorted(said)}, not {sorted(needed)}"
-        for key, (data, said) in recorded(notebook).items()
-        if {name.removesuffix(" hour") for name in said}
-        != (needed := {data} if data else {"digits", "mnist"})
-        or not needed <= set(said)
-    ]
+    found = []
+    for key, (data, said) in recorded(notebook).items():
+        named = re.fullmatch(r"run\.name\((?:data\.name|'([\w-]+)')\)", data)
+        if named is None:
+            found.append(f"claim {key} runs on {data}, not on run.name(data.name)")
+            continue
+        needed = {named[1]} if named[1] else {"digits", "mnist"}
+        if {run.split(name)[0] for name in said} != needed or not needed <= set(said):
+            found.append(f"claim {key} records {sorted(said)}, not {sorted(needed)}")
+    return found
 
 
 # ---- exercises -------------------------------------------------------------------------------
@@ -366,15 +372,15 @@ print(json.dumps([steps, Bare.installed]))
 @each_chapter
 def test_the_first_cell_makes_colab_ready_and_does_nothing_elsewhere(path, tmp_path):
     (_, first), *_ = code(json.loads(path.read_text(encoding="utf-8")))
-    run = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", BARE],
         input=source(first),
         capture_output=True,
         text=True,
         env=os.environ | {"COMPANION_DATASET": "digits", "IPYTHONDIR": str(tmp_path)},
     )
-    assert run.returncode == 0, run.stderr
-    steps, calls = json.loads(run.stdout.splitlines()[-1])
+    assert done.returncode == 0, done.stderr
+    steps, calls = json.loads(done.stdout.splitlines()[-1])
     elsewhere_without, once, twice, elsewhere = steps
     assert elsewhere_without == ["ModuleNotFoundError", 0], "the environment is not bare"
     assert once == ["fine", 1] and twice == ["fine", 2]
@@ -434,8 +440,11 @@ RECORD = "claims.check('a/b', data={}, verdicts={{'{}': 'holds'}})"
         (alternatives, book(cell('plots.show(fig, caption="x")')), "plots.show has no alt"),
         (alternatives, book(cell('plots.show(fig, caption="", alt="x")')), "has no caption"),
         (both_skips, book(cell("explore()", tags=["nbval-skip"])), "only one of"),
-        (verdicts, book(cell(RECORD.format("data.name", "digitz"))), "['digitz'], not ['digits'"),
-        (verdicts, book(cell(RECORD.format("'torus'", "digits"))), "['digits'], not ['torus']"),
+        (verdicts, book(cell(RECORD.format("run.name(data.name)", "digitz"))), "not ['digits'"),
+        (verdicts, book(cell(RECORD.format("run.name('torus')", "digits"))), "not ['torus']"),
+        (verdicts, book(cell(RECORD.format("run.name('torus')", "torus hour"))), "not ['torus']"),
+        (verdicts, book(cell(RECORD.format("'torus'", "torus"))), "not on run.name"),
+        (verdicts, book(cell(RECORD.format("data.name", "digits"))), "not on run.name"),
     ],
 )
 def test_a_rule_finds_its_breach(rule, notebook, said):
@@ -455,6 +464,7 @@ def test_a_rule_finds_its_breach(rule, notebook, said):
         (plain_markdown, book("a set {a} `b`, and `a {x}` and `b`")),
         (alternatives, book("![a dot](a.png)", cell("plots.show(f, caption=c, alt='a dot')"))),
         (both_skips, book(cell("explore()", tags=["nbval-skip", "skip-execution"]))),
+        (verdicts, book(cell(RECORD.format("run.name('torus')", "torus")))),
     ],
 )
 def test_a_rule_lets_pass_what_is_right(rule, notebook):
@@ -548,20 +558,58 @@ def test_an_exercise_is_run_before_and_after_its_solution(tmp_path):
     assert solved.strip() == "Right, a half."
 
 
+def kept(path: Path) -> dict[str, dict] | None:
+    """What is kept of a chapter's run of an hour, by data set and claim; None if nothing is."""
+    file = ROOT / "companion" / "book" / "results" / f"{path.stem}.json"
+    return json.loads(file.read_text(encoding="utf-8"))["values"] if file.is_file() else None
+
+
 @each_chapter
-def test_kept_results_say_what_the_chapter_records(path):
-    kept = ROOT / "companion" / "results" / f"{path.stem}.json"
-    if not kept.is_file():
-        return
-    said = recorded(json.loads(path.read_text(encoding="utf-8")))
-    values = json.loads(kept.read_text(encoding="utf-8"))["values"]
-    for data, claims in values.items():
-        for key, found in claims.items():
-            verdicts = said[f"{path.stem}/{key}"][1]
-            # Where more images or seeds change a verdict, the chapter records both.
-            assert verdicts.get(f"{data} hour", verdicts[data]) == found["verdict"], (data, key)
-    there = {f"{path.stem}/{key}" for claims in values.values() for key in claims}
-    assert there == set(said)
+def test_a_chapter_records_the_verdicts_of_its_kept_run(path):
+    """So strict mode at the size of an hour passes if that run says again what is kept."""
+    values, said = kept(path), recorded(json.loads(path.read_text(encoding="utf-8")))
+    hours = {
+        (key, run.split(name)[0]): verdict
+        for key, (_, recorded_verdicts) in said.items()
+        for name, verdict in recorded_verdicts.items()
+        if run.split(name)[1] == "hour"
+    }
+    assert hours == {
+        (f"{path.stem}/{key}", data): found["verdict"]
+        for data, kept_claims in (values or {}).items()
+        for key, found in kept_claims.items()
+    }
+    if values:
+        assert {key for key, _ in hours} == set(said)
+
+
+@each_chapter
+def test_a_chapter_with_an_hour_of_its_own_has_kept_what_it_gave(path):
+    cells = "\n".join(source(cell) for _, cell in code(json.loads(path.read_text())))
+    sized = [call for call in calls(cells, "run") if call.func.attr == "pick"]
+    assert sized, "a chapter's sizes are chosen by run.pick"
+    assert any(word.arg == "hour" for call in sized for word in call.keywords) == bool(kept(path))
+
+
+def test_kept_verdicts_follow_from_the_kept_intervals():
+    for file in (ROOT / "companion" / "book" / "results").glob("*.json"):
+        for data, kept in json.loads(file.read_text(encoding="utf-8"))["values"].items():
+            for key, found in kept.items():
+                parts = [as_measured(found, word) for word in ("effect", "control", "rival")]
+                assert claims.record._verdict(*parts) == found["verdict"], (file.stem, data, key)
+
+
+def as_measured(kept: dict, word: str) -> claims.Measured | None:
+    """A kept interval held against the kept bound, which is that of all tests of its claim."""
+    if word not in kept:
+        return None
+    mean, low, high = (kept[word][name] for name in ("mean", "low", "high"))
+    kind, *numbers = re.findall(r"at least|at most|between|-?[\d.]*\d", kept["bound"])
+    floor = -math.inf if kind == "at most" else float(numbers[0])
+    ceiling = math.inf if kind == "at least" else float(numbers[-1])
+    met, missed = floor <= low and high <= ceiling, high < floor or low > ceiling
+    outcome = "met" if met else "missed" if missed else "undecided"
+    return claims.Measured((mean,), mean, low, high, kept["bound"], outcome)
 
 
 # ---- normal form -----------------------------------------------------------------------------

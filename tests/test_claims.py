@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from companion import run
 from companion.book import claims
 
 MET = claims.test(1, at_least=0)
@@ -29,7 +30,7 @@ FIVE = "'holds', 'holds for another reason', 'true but not specific', "
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     monkeypatch.setattr(claims.record, "_checked", {})
-    for name in ("COMPANION_STRICT", "NETWORK_GEOMETRY_FULL"):
+    for name in ("COMPANION_STRICT", run.VARIABLE):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -43,13 +44,13 @@ def outputs():
     # Without a history no database is opened that nobody closes.
     InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
 
-    def run(function, *args, **kwargs):
+    def shown(function, *args, **kwargs):
         with capture_output() as captured:
             assert function(*args, **kwargs) is None
         assert captured.stdout == ""
         return captured.outputs
 
-    yield run
+    yield shown
     InteractiveShell.clear_instance()
 
 
@@ -79,13 +80,13 @@ def test_two_values_give_their_range():
     assert (found.mean, found.low, found.high, found.values) == (2, 1, 3, (3, 1))
 
 
-def test_three_values_give_two_standard_errors():
-    # s² = (4 + 0 + 4)/2 = 4, so the standard error is 2/√3.
+def test_three_values_give_the_interval_of_student():
+    # s² = (4 + 0 + 4)/2 = 4, so the standard error is 2/√3; t = 2.92 for two degrees of freedom.
     found = claims.test([1, 3, 5], between=(0, 6))
     assert found.mean == 3
-    # One rounding each of a root, a division and a sum.
-    assert found.low == pytest.approx(3 - 4 / math.sqrt(3), rel=1e-15)
-    assert found.high == pytest.approx(3 + 4 / math.sqrt(3), rel=1e-15)
+    t = 0.9 * math.sqrt(2 / (1 - 0.81))
+    assert found.low == pytest.approx(3 - t * 2 / math.sqrt(3), rel=1e-12)
+    assert found.high == pytest.approx(3 + t * 2 / math.sqrt(3), rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +252,7 @@ def test_a_claim_that_differs_stops_a_strict_run_with_one_sentence(monkeypatch):
         check(effect=effect, control=claims.test(0.05, at_least=0.2))
     assert str(raised.value) == (
         "claim metric/tear: recorded 'holds' on digits, this run says 'does not hold here' "
-        "(effect 0.11 (0.09845 to 0.1215), bound at least 0.2: missed; control 0.05, bound at "
+        "(effect 0.11 (0.09314 to 0.1269), bound at least 0.2: missed; control 0.05, bound at "
         "least 0.2: missed): undo what changed the measurement, or record the new verdict in its "
         "chapter if it is the right one"
     )
@@ -282,14 +283,25 @@ def test_without_a_recorded_verdict_nothing_is_raised(outputs, monkeypatch):
     assert output.metadata["network-geometry-claim"]["recorded"] is None
 
 
-def test_the_full_size_has_verdicts_of_its_own(outputs, monkeypatch):
+@pytest.mark.parametrize("size", run.SIZES[1:])
+def test_every_size_has_verdicts_of_its_own(size, outputs, monkeypatch):
     monkeypatch.setenv("COMPANION_STRICT", "1")
-    monkeypatch.setenv("NETWORK_GEOMETRY_FULL", "1")
-    (output,) = outputs(check, verdicts={"digits": "does not hold here", "digits full": "holds"})
+    monkeypatch.setenv(run.VARIABLE, run.ASKED[size])
+    data, said = run.name("digits"), {"digits": "does not hold here"}
+    (output,) = outputs(check, data=data, verdicts=said | {f"digits {size}": "holds"})
     assert output.data["text/plain"].endswith(": as recorded")
-    assert output.metadata["network-geometry-claim"]["data"] == "digits full"
-    (output,) = outputs(check, verdicts={"digits": "holds"})
+    assert output.metadata["network-geometry-claim"]["data"] == f"digits {size}"
+    (output,) = outputs(check, data=data, verdicts=said)
     assert output.data["text/plain"].endswith(": no verdict recorded")
+    with pytest.raises(claims.ClaimDiffers, match=f"on digits {size}, this run says 'holds'"):
+        check(data=data, verdicts={"digits": "holds", f"digits {size}": "does not hold here"})
+
+
+def test_the_size_is_in_the_name_that_the_chapter_gives_and_nowhere_else(outputs, monkeypatch):
+    monkeypatch.setenv(run.VARIABLE, "hour")
+    (output,) = outputs(check, data="circles", verdicts={"circles": "holds"})
+    assert output.metadata["network-geometry-claim"]["data"] == "circles"
+    assert output.data["text/plain"].endswith(": as recorded")
 
 
 def test_the_output_and_its_record_are_those_the_book_reads(outputs):
@@ -398,11 +410,11 @@ def test_the_table_names_every_test_with_bound_and_verdict(outputs):
     ]
     assert "A <b> & C. On digits: holds." in page.text
     assert "not separable here (recorded: holds)" in page.text
-    assert "control0.2 (0.08453 to 0.3155)at least 0.5missed" in page.text
+    assert "control0.2 (0.03141 to 0.3686)at least 0.5missed" in page.text
     assert output.data["text/plain"].splitlines() == [
         "metric/tear on digits: holds",
         "  effect  1, at least 0: met",
-        "  control 0.2 (0.08453 to 0.3155), at least 0.5: missed",
+        "  control 0.2 (0.03141 to 0.3686), at least 0.5: missed",
         "metric/other on digits: not separable here (recorded: holds)",
         "  effect  0 (-1 to 1), at least 0: undecided",
     ]
@@ -482,8 +494,8 @@ def test_nbval_passes_a_claim_cell_and_fails_it_when_the_values_change(tmp_path)
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # nbval alone starts in half the time
     command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", str(tmp_path)]
     command += ["-p", "no:cacheprovider", "-p", "nbval.plugin", "-q", "--nbval", str(path)]
-    run = subprocess.run(
+    done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
     )
-    assert "1 failed, 2 passed" in run.stdout, run.stdout + run.stderr
-    assert "claim changed: recorded 'holds' on toy, this run says 'does not hold" in run.stdout
+    assert "1 failed, 2 passed" in done.stdout, done.stdout + done.stderr
+    assert "claim changed: recorded 'holds' on toy, this run says 'does not hold" in done.stdout

@@ -1,6 +1,8 @@
 """What is being run: the three sizes, the names of runs, and the interval over seeds."""
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -99,6 +101,29 @@ def test_a_size_that_is_not_given_is_the_next_smaller_one(ask, sizes, picked):
 def test_a_size_without_that_of_the_build_is_no_call():
     with pytest.raises(TypeError, match="build"):
         run.pick(hour=2)
+
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def code(path):
+    """What a file runs: of a notebook the code cells alone, since its prose names the variable."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".ipynb":
+        return text
+    cells = json.loads(text)["cells"]
+    return "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+
+
+def test_no_other_file_reads_the_variable():
+    files = [path for folder in ("companion", "tools", "benchmarks") for path in
+             (ROOT / folder).rglob("*.py")]  # fmt: skip
+    files += [path for kind in ("py", "ipynb") for path in (ROOT / "book").rglob(f"*.{kind}")]
+    naming = [path.relative_to(ROOT).as_posix() for path in files if run.VARIABLE in code(path)]
+    assert naming == ["companion/run.py"]
+    # Only what starts a larger run may set it.
+    setting = [path.name for path in files if "run.VARIABLE" in code(path)]
+    assert set(setting) <= {"keep.py"}
 
 
 # ---- the interval ----------------------------------------------------------------------------

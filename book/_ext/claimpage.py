@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote
 
+from companion.run import split
 from ledger import IMAGES, Claim
 from rounding import interval
 
@@ -220,7 +221,7 @@ def _note(run: dict | None) -> str:
     if run is None:
         return ""
     notes = []
-    if run["data"].removesuffix(" full") not in IMAGES:
+    if split(run["data"])[0] not in IMAGES:
         notes.append(f"on {run['data']}")
     if run["recorded"] is None:
         notes.append("no verdict recorded")

@@ -13,6 +13,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from companion import run
+
 __all__ = [
     "IMAGES",
     "Claim",
@@ -28,7 +30,6 @@ __all__ = [
 ]
 
 CLAIM, COLUMN = "network-geometry-claim", "network-geometry-column"
-FULL = " full"
 
 # Claims on any other data set are about a constructed one, the same in every build.
 IMAGES = ("digits", "mnist", "fashion-mnist", "cifar10", "cifar10-small")
@@ -58,9 +59,8 @@ class Column:
 
 
 def dataset() -> str:
-    """The data set of this build, with " full" behind it for the papers' sizes."""
-    full = os.environ.get("NETWORK_GEOMETRY_FULL") == "1"
-    return (os.environ.get("COMPANION_DATASET") or "digits") + (FULL if full else "")
+    """What this build runs: its data set, with the size behind it if that is not the build's."""
+    return run.name(os.environ.get("COMPANION_DATASET") or "digits")
 
 
 def read(notebook: dict, doc: str, package: str = "") -> dict:
@@ -176,14 +176,14 @@ def columns(ledgers: dict[str, dict], present: str) -> dict[str, list[Column]]:
 
 
 def column_names(valid: dict[str, list[dict]]) -> list[str]:
-    """The data sets to show side by side: digits and mnist always, others where they were run."""
+    """The runs to show side by side: digits and mnist always, others where they were made."""
     also = [entry["data"] for entries in valid.values() for entry in entries]
-    also = [name for name in also if name.removesuffix(FULL) in IMAGES]
+    also = [name for name in also if run.split(name)[0] in IMAGES]
     return list(dict.fromkeys(["digits", "mnist", *sorted(valid, key=_size), *also]))
 
 
-def _size(name: str) -> bool:
-    return name.endswith(FULL)
+def _size(name: str) -> int:
+    return run.SIZES.index(run.split(name)[1])
 
 
 def _run(valid: dict[str, list[dict]], key: str, name: str) -> dict | None:
@@ -194,6 +194,6 @@ def _run(valid: dict[str, list[dict]], key: str, name: str) -> dict | None:
     toys = [
         entry
         for entry in entries
-        if entry["data"].removesuffix(FULL) not in IMAGES and _size(entry["data"]) == _size(name)
+        if run.split(entry["data"])[0] not in IMAGES and _size(entry["data"]) == _size(name)
     ]
     return next(iter(named + toys), None)

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from numbers import Real
 
+from companion import run
+
 # Empty, it keeps pytest from taking the function `test` for a test; doctest expects a dictionary.
 __test__: dict[str, str] = {}
 
@@ -43,28 +45,31 @@ def test(
 ) -> Measured:
     """Hold a measured quantity against one bound (all numbers in the quantity's unit).
 
-    `measured` is a number, or one value per seed (list, tuple, 1-D tensor or array). The interval
-    is mean ± 2 s/√n for three values or more (s with n - 1; about 88 % coverage at n = 5 if the
-    values are normal), the range for two, the value itself for one. Paired quantities: pass the
-    differences per seed. The outcome is "met" if every number of the interval meets the bound
-    (which itself belongs to it), "missed" if none does, otherwise "undecided".
+    The interval is that of `run.interval`: 90 % by Student's t for three values or more, the range
+    for two, the value itself for one. So "met" is a test at 5 %.
 
-    Raises ValueError for no value, NaN, infinity, or anything but exactly one bound; TypeError
-    for what is no number.
+    Args:
+        measured: A number, or one value per seed (list, tuple, 1-D tensor or array). Paired
+            quantities: pass the differences per seed.
+        at_least: The smallest value that meets the bound; by default no such bound.
+        at_most: The largest value that meets it; by default no such bound.
+        between: The smallest and the largest; by default no such bound.
 
-    >>> print(test([1, 2, 3], at_least=0.5))                # s = 1, so 2 ± 2/√3
-    2 (0.8453 to 3.155), at least 0.5: met
+    Returns:
+        Its values, mean and interval with the outcome: "met" if every number of the interval meets
+        the bound (which itself belongs to it), "missed" if none does, otherwise "undecided".
+
+    Raises:
+        ValueError: For no value, NaN, infinity, or anything but exactly one bound.
+        TypeError: For what is no number.
+
+    >>> print(test([1, 2, 3], at_least=0.2))            # s = 1 and t = 2.92, so 2 ± 2.92/√3
+    2 (0.3141 to 3.686), at least 0.2: met
     """
     values = numbers(measured, "measured")
     floor, ceiling, bound = _bound(at_least, at_most, between)
-    # The exact mean: n equal values must have precisely that value as their mean, or a bound
-    # that they all touch would be missed by a rounding.
     mean = statistics.mean(values)
-    if len(values) > 2:
-        half = 2 * statistics.stdev(values) / math.sqrt(len(values))
-        low, high = mean - half, mean + half
-    else:
-        low, high = min(values), max(values)
+    low, high = run.interval(values)
     if floor <= low and high <= ceiling:
         outcome = "met"
     elif high < floor or low > ceiling:

@@ -47,17 +47,29 @@ def check(
 
     In this order: effect undecided, "not separable here"; missed, "does not hold here"; control
     met, "true but not specific"; rival met, "holds for another reason"; otherwise "holds". An
-    undecided control or rival counts as not met. `verdicts` maps data sets to recorded verdicts;
-    under NETWORK_GEOMETRY_FULL=1 the entry is "mnist full" and so on. `because` says where the
-    bound comes from.
+    undecided control or rival counts as not met.
 
-    Shows exactly one output, the same on every machine, with the record in its metadata, and
-    returns None. Without a recorded verdict it says so and never raises. Checking a key again
-    replaces its record. Outside a notebook the line is printed.
+    Args:
+        key: The claim's name, "chapter/word".
+        data: What was run, `run.name(data.name)`: the data set, with the size of the run behind it
+            where that is not the build's ("mnist hour").
+        says: The claim in one sentence.
+        effect: What is claimed, as `test` returns it.
+        control: The same quantity where it must not show; by default there is no control.
+        rival: The same quantity by a duller explanation; by default there is no rival.
+        because: Where the bound comes from.
+        verdicts: The recorded verdict of each run, by its name as in `data`.
+        paper: Whose claim it is; by default the book's own.
 
-    Raises ClaimDiffers under COMPANION_STRICT=1 if the verdicts differ, in either direction
-    (otherwise a box says so); ValueError for a verdict that is not one of the five, or for an
-    empty or malformed text; TypeError for a test that does not come from `test`.
+    Raises:
+        ClaimDiffers: Under COMPANION_STRICT=1 if the verdicts differ, in either direction
+            (otherwise a box says so).
+        ValueError: For a verdict that is not one of the five, or an empty or malformed text.
+        TypeError: For a test that does not come from `test`.
+
+    Shows exactly one output, the same on every machine, with the record in its metadata. Without a
+    recorded verdict it says so and never raises. Checking a key again replaces its record. Outside
+    a notebook the line is printed.
 
     >>> from companion.book.claims import test
     >>> check("demo/length", data="toy", says="A step has length one.", because="by construction",
@@ -69,8 +81,6 @@ def check(
     _check_verdicts(verdicts, key)
     parts = {"effect": effect, "control": control, "rival": rival}
     _check_tests(parts, key)
-    if os.environ.get("NETWORK_GEOMETRY_FULL") == "1":
-        data = f"{data} full"
     record = {"key": key, "says": says, "paper": paper, "data": data, "because": because}
     record["verdict"] = _verdict(effect, control, rival)
     record["recorded"] = verdicts.get(data)
@@ -245,8 +255,8 @@ def _html_table(records: list[dict]) -> str:
     head = "".join(f'<th scope="col">{w}</th>' for w in ("test", "measured", "bound", "outcome"))
     return (
         '<div class="ng-claims" style="overflow-x: auto"><table style="text-align: left">'
-        "<caption>Claims checked in this run: mean over seeds with its interval (mean ± 2 "
-        "standard errors; the range for two seeds), the bound it is held against, and the "
+        "<caption>Claims checked in this run: mean over seeds with its 90 % interval "
+        "(Student's t; the range for two seeds), the bound it is held against, and the "
         f"verdict.</caption><thead><tr>{head}</tr></thead>{''.join(blocks)}</table></div>"
     )
 
