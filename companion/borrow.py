@@ -25,13 +25,19 @@ def borrowed(
     """The model in evaluation mode, its weights asking for no gradient, until the block ends.
 
     Afterwards the mode of every submodule, `requires_grad` and `.grad` of every parameter are what
-    they were, also after an exception. A plain function is lent unchanged.
+    they were, also after an exception.
 
-    With samples `x` (n, ...) two questions are asked first, at the cost of two forward passes of
-    at most eight samples: does the model answer the same input twice alike, and without NaN? On
-    device `meta`, which holds no values, they are skipped.
+    Args:
+        model: A module, or a plain function, which is lent unchanged.
+        x: Samples (n, ...) to ask two questions with, at the cost of two forward passes of at most
+            eight samples: does the model answer the same input twice alike, and without NaN? On
+            device `meta`, which holds no values, they are skipped; by default nothing is asked.
 
-    Raises `ValueError` when an answer changes from call to call, or holds NaN.
+    Yields:
+        The model.
+
+    Raises:
+        ValueError: For an answer that changes from call to call, or holds NaN.
 
     >>> model = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
     >>> with borrowed(model, torch.ones(3, 2)) as lent:
@@ -74,9 +80,13 @@ def _refuse_what_cannot_be_measured(model: Callable[[Tensor], Tensor], x: Tensor
 
 
 def refuse_nan(answer: Tensor) -> None:
-    """Name NaN in what a model answers (n, ...), before it travels; on `meta` nothing is asked.
+    """Name NaN in what a model answers, before it travels.
 
-    Raises `ValueError` that counts the samples.
+    Args:
+        answer: What it answers (n, ...); on device `meta` nothing is asked.
+
+    Raises:
+        ValueError: For NaN, with the number of samples that have it.
 
     >>> refuse_nan(torch.ones(3, 2))
     """
@@ -89,9 +99,14 @@ def refuse_nan(answer: Tensor) -> None:
 
 
 def chunks(n: int, cost: int) -> int:
-    """How many of n samples go through at once, for `cost` numbers held per sample.
+    """How many samples go through at once: at least one, at most all, about 64 MiB in between.
 
-    At least one, at most n, and about 64 MiB of float32 in between.
+    Args:
+        n: How many samples there are.
+        cost: How many numbers (float32) are held per sample.
+
+    Returns:
+        The size of a chunk.
 
     >>> chunks(10_000, 784 * 16), chunks(10, 3), chunks(5, 10**9)
     (1337, 10, 1)

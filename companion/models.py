@@ -52,12 +52,21 @@ def _activation(name: str | Callable[[Tensor], Tensor], beta: float, slope: floa
 class MLP(nn.Module):
     """Fully connected network; all axes but the first are flattened.
 
-    `sizes` are the widths (D, ..., C); the layers are called `linear1`, `act1`, ..., `logits`.
-    `activation` is one of relu, leaky_relu (its `slope`), abs, softplus (its `beta`), tanh,
-    sigmoid, identity, or a function of one tensor. Weights are torch's default initialisation,
-    drawn from the global generator (`training.initialised` draws them from a seed).
+    The layers are called `linear1`, `act1`, ..., `logits`. Weights are torch's default
+    initialisation, drawn from the global generator (`training.initialised` draws them from a
+    seed).
 
-    Raises `ValueError` for fewer than two sizes or an unknown activation.
+    Args:
+        sizes: The widths (D, ..., C), input first, classes last.
+        activation: One of relu, leaky_relu, abs, softplus, tanh, sigmoid, identity, or a function
+            of one tensor.
+        beta: The sharpness of softplus; the others ignore it.
+        slope: What leaky_relu multiplies negative numbers by; the others ignore it.
+        bias: Whether the linear layers have one.
+        dtype: The dtype of the weights; by default torch's.
+
+    Raises:
+        ValueError: For fewer than two sizes or an unknown activation.
 
     >>> MLP((64, 256, 128, 10))(torch.zeros(5, 1, 8, 8)).shape
     torch.Size([5, 10])
@@ -87,6 +96,11 @@ class MLP(nn.Module):
                 self.add_module(f"act{k}", _activation(activation, beta, slope))
 
     def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n c"]:
+        """Logits (n, C) of the samples.
+
+        Args:
+            x: Samples (n, ...).
+        """
         x = x.flatten(1)
         for layer in self.children():
             x = layer(x)
@@ -96,12 +110,16 @@ class MLP(nn.Module):
 class LeNet(nn.Module):
     """Convolutional network of LeCun et al. (1998), with ReLU and max pooling.
 
-    `image_shape` is (channels, height, width). Sides of at least 28: 6@5x5, pool, 16@5x5, pool,
-    120-84-C. Sides from 8 to 27: 16@3x3 and 32@3x3 with padding 1, 2x2 pooling after each, 64-C.
-    The layers are called conv1, act1, pool1, conv2, act2, pool2, linear1, act3, (linear2, act4,)
-    logits.
+    Sides of at least 28: 6@5x5, pool, 16@5x5, pool, 120-84-C. Sides from 8 to 27: 16@3x3 and
+    32@3x3 with padding 1, 2x2 pooling after each, 64-C. The layers are called conv1, act1, pool1,
+    conv2, act2, pool2, linear1, act3, (linear2, act4,) logits.
 
-    Raises `ValueError` where a side is below 8.
+    Args:
+        image_shape: (channels, height, width).
+        n_classes: C, how many classes there are.
+
+    Raises:
+        ValueError: For a side below 8.
 
     >>> LeNet((1, 28, 28), 10).linear1.in_features, LeNet((1, 8, 8), 10).linear1.in_features
     (256, 128)
@@ -129,6 +147,11 @@ class LeNet(nn.Module):
         self.logits = nn.Linear(widths[-1], n_classes)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Logits (n, C) of the images.
+
+        Args:
+            x: Images (n, channels, height, width).
+        """
         for name, layer in self.named_children():
             x = layer(x.flatten(1) if name == "linear1" else x)
         return x
@@ -224,6 +247,13 @@ def recorded(model: nn.Module, layers: Iterable[str] | None = None) -> Iterator[
     Mode and gradients are the caller's: the recorded tensors belong to the graph of the pass. All
     hooks are gone after the block. For a measurement use `representations`.
 
+    Args:
+        model: The module that is watched.
+        layers: The names to keep, as `representations` gives them; by default all.
+
+    Yields:
+        The record.
+
     >>> model = MLP((2, 3, 2))
     >>> with recorded(model, ["act1"]) as record:
     ...     logits = model(torch.ones(4, 2))
@@ -262,12 +292,21 @@ def representations(
     adds nothing; a block that adds a skip connection is there under its own name, and the answer
     of the whole model, where it is none of these, is `output`.
 
-    The model is borrowed: evaluation mode, no gradients, everything as before afterwards, no hook
-    left. `layers` limits the answer to some names. x goes through in chunks of about 64 MiB; the
-    answer holds all n samples of each layer asked for.
+    Args:
+        model: The module; it is borrowed: evaluation mode, no gradients, everything as before
+            afterwards, no hook left.
+        x: Samples (n, ...), at least one.
+        layers: A name or some, to limit the answer to; by default all.
 
-    Raises `ValueError` for a layer that is not called (the names that are, are listed), for an
-    empty x, and for a model that answers NaN or at random.
+    Returns:
+        A dict of the representations.
+
+    Raises:
+        ValueError: For a layer that is not called (the names that are, are listed), for an empty
+            x, and for a model that answers NaN or at random.
+
+    Cost: one forward pass, in chunks of about 64 MiB; the answer holds all n samples of each layer
+    asked for.
 
     >>> net = MLP((2, 3, 2))
     >>> {name: tuple(z.shape) for name, z in representations(net, torch.ones(4, 2)).items()}

@@ -23,9 +23,20 @@ def bar(
     """A bar that counts `unit`s up to `total`, shown after about two seconds, then wiped away.
 
     Iterate over it, or call `update(n)`; `set_postfix_str(text)` writes beside it; it is a context
-    manager. `total` defaults to the length of `iterable`, unknown without one. `unit="B"` counts
-    bytes in powers of 1024. Quiet under `COMPANION_PROGRESS=0`, with `shown=False`, and while
-    another bar is open: a loop over fits has one bar, its own. Cost: below 1 microsecond a count.
+    manager. Quiet under `COMPANION_PROGRESS=0`, and while another bar is open: a loop over fits
+    has one bar, its own.
+
+    Args:
+        iterable: What is counted; by default nothing, and `update` counts.
+        total: How many there will be; by default the length of `iterable`, unknown without one.
+        label: What stands before the bar.
+        unit: The name of what is counted; "B" counts bytes in powers of 1024.
+        shown: False keeps it quiet.
+
+    Returns:
+        The bar.
+
+    Cost: below 1 microsecond a count.
 
     >>> [step for step in bar(range(3), label="steps")]
     [0, 1, 2]

@@ -82,13 +82,19 @@ def cache() -> Path | None:
 def written(path: Path | str) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place once it is written completely.
 
-    Yields a `Path` in the same folder, an empty file with the same suffix. When the block ends it
-    is flushed to the disk and renamed onto `path`: a reader, or a second process that writes the
-    same file at the same time, sees the whole old file or the whole new one. When the block
-    raises, the temporary file is removed and `path` is as it was. Missing folders are made.
+    When the block ends the file is flushed to the disk and renamed onto `path`: a reader, or a
+    second process that writes the same file at the same time, sees the whole old file or the whole
+    new one. When the block raises, the temporary file is removed and `path` is as it was.
 
-    OSError: the disk is full or the folder cannot be written, also where a library reports the
-    full disk as another error.
+    Args:
+        path: The file to be written; missing folders are made.
+
+    Yields:
+        A `Path` in the same folder, an empty file with the same suffix.
+
+    Raises:
+        OSError: For a disk that is full or a folder that cannot be written, also where a library
+            reports the full disk as another error.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -120,12 +126,19 @@ def written(path: Path | str) -> Iterator[Path]:
 def checksum(*parts: object) -> str:
     """What a result depends on, as 64 hexadecimal digits (SHA-256): equal content, equal name.
 
-    Takes tensors (dtype, shape and bytes count; device, strides and `requires_grad` do not),
-    `str`, `bytes`, `bool`, `int`, `float`, None, and tuples, lists, dicts and frozen dataclasses
-    of these, nested. A tuple equals a list of the same items; the order of a dict does not count;
-    1, 1.0 and True differ. O(bytes) time, no copy of a contiguous tensor on the CPU.
+    Args:
+        parts: Tensors (dtype, shape and bytes count; device, strides and `requires_grad` do not),
+            `str`, `bytes`, `bool`, `int`, `float`, None, and tuples, lists, dicts and frozen
+            dataclasses of these, nested. A tuple equals a list of the same items; the order of a
+            dict does not count; 1, 1.0 and True differ.
 
-    TypeError: something else is in the parts.
+    Returns:
+        The digits.
+
+    Raises:
+        TypeError: For anything else among the parts.
+
+    Cost: O(bytes) time, no copy of a contiguous tensor on the CPU.
 
     >>> checksum("digits", 0)[:8] == checksum("digits", 0)[:8] != checksum("digits", 1)[:8]
     True
@@ -138,8 +151,16 @@ def checksum(*parts: object) -> str:
 def file_checksum(path: Path | str, algorithm: str = "md5") -> str:
     """The checksum of a file's bytes in hexadecimal digits, read in pieces (any size of file).
 
-    `algorithm` is a name of `hashlib`. FileNotFoundError: no such file; ValueError: no such
-    algorithm.
+    Args:
+        path: The file.
+        algorithm: A name of `hashlib`; by default md5, which published data sets are known by.
+
+    Returns:
+        The digits.
+
+    Raises:
+        FileNotFoundError: For a path without a file.
+        ValueError: For an algorithm that `hashlib` does not have.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile() as empty:

@@ -121,15 +121,17 @@ def test_matrix_is_pairs_times_their_share():
         torch.testing.assert_close(function(x, z, y), by_pair * 2 * (15 + 6) / 144)
 
 
-def test_scale_loss_is_isometry_loss_without_the_variance():
+@pytest.mark.parametrize("reduction", ["pairs", "matrix"])
+def test_scale_loss_is_isometry_loss_without_the_variance(reduction):
     x, z, y = points(0, 20, 4), points(1, 20, 5), torch.arange(20) % 3
     i, j = torch.triu_indices(20, 20, 1)
     i, j = i[y[i] == y[j]], j[y[i] == y[j]]
     residual = 2 * (z[i] - z[j]).norm(dim=1) - (x[i] - x[j]).norm(dim=1)
     whole, size = (
-        function(x, z, y, scale=2, reduction="pairs") for function in (isometry_loss, scale_loss)
+        function(x, z, y, scale=2, reduction=reduction) for function in (isometry_loss, scale_loss)
     )
-    torch.testing.assert_close(whole - size, residual.var(correction=0))
+    share = {"pairs": 1, "matrix": 2 * len(residual) / 20**2}[reduction]
+    torch.testing.assert_close(whole - size, share * residual.var(correction=0))
 
 
 def test_the_earlier_form_knows_no_size():

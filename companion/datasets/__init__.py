@@ -5,8 +5,9 @@ functions draw toy sets. All return a `Dataset`. Explained in `book/distances/me
 """
 
 from companion.datasets.dataset import Dataset, shuffle_labels, stratified
+from companion.datasets.features import one_feature, parity_slabs, slabs
 from companion.datasets.images import load
-from companion.datasets.toys import linked_circles, one_feature, parity_slabs, slabs, torus
+from companion.datasets.toys import linked_circles, torus
 
 __all__ = [
     "Dataset",

@@ -14,7 +14,6 @@ import http.client
 import io
 import os
 import pickle
-import socket
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -24,8 +23,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from companion import progress, storage
+from companion import storage
 from companion.datasets.dataset import Dataset, stratified
+from companion.datasets.download import compare, from_any, patient
 
 __all__ = ["load"]
 
@@ -79,7 +79,6 @@ _UNPACKED_MD5 = {
     "FashionMNIST/raw/t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
     "FashionMNIST/raw/t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
 }
-_PATIENCE = 15.0  # seconds without an answer or a byte before a download is given up
 
 
 def load(
@@ -108,9 +107,9 @@ def load(
     Args:
         name: One of the names above. By default what `COMPANION_DATASET` says, else `mnist` if it
             is on disk, else `digits`; one printed line says which.
-        n_train: That many training samples, with the class shares of the whole and in the original
-            order; by default all.
-        n_test: That many test samples, drawn alike; by default all.
+        n_train: That many of the training samples, with the class shares of the whole and in the
+            original order; by default all.
+        n_test: That many of the test samples, drawn alike; by default all.
         root: The only folder to look in; by default the places named above.
         device: Where the tensors are to be; by default on the CPU.
         seed: What samples are drawn with, and what splits `digits`, stratified.
@@ -290,7 +289,7 @@ def _download(name: str, folder: Path) -> None:
     """Fetch what is missing below `folder`: each file appears there whole and verified, or not."""
     missing = _missing(name, folder)
     try:
-        with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as part, _patient():
+        with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as part, patient():
             _fetch(name, missing, Path(part))
             for file in missing:
                 with storage.written(folder / file) as target:
@@ -311,46 +310,14 @@ def _fetch(name: str, missing: list[str], part: Path) -> None:
 
     if name == "cifar10":
         source = datasets.CIFAR10
-        _from_any([source.url], part / source.filename, source.tgz_md5)
+        from_any([source.url], part / source.filename, source.tgz_md5)
         with tarfile.open(part / source.filename) as archive:
             for file in missing:
                 (part / file).parent.mkdir(exist_ok=True)
                 (part / file).write_bytes(archive.extractfile(file).read())
-                _compare(part / file, _MD5[name][file])
+                compare(part / file, _MD5[name][file])
         return
     source = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}[name]
     for file in missing:
         path = part / file
-        _from_any([mirror + path.name for mirror in source.mirrors], path, _MD5[name][file])
-
-
-def _from_any(urls: list[str], path: Path, md5: str) -> None:
-    """Download to `path` from the first address that answers with the right file."""
-    from torchvision.datasets import utils
-
-    errors = []
-    for url in urls:
-        try:
-            utils.download_url(url, str(path.parent), filename=path.name, md5=md5)
-            return _compare(path, md5)
-        except (OSError, RuntimeError, http.client.HTTPException) as error:
-            errors.append(error)
-    raise errors[0]
-
-
-def _compare(path: Path, md5: str) -> None:
-    if storage.file_checksum(path) != md5:
-        raise RuntimeError(f"{path.name} arrived truncated or altered")
-
-
-@contextlib.contextmanager
-def _patient() -> Iterator[None]:
-    """Give up on a silent server, and keep torchvision's own bar quiet where ours would be."""
-    before = socket.getdefaulttimeout()
-    hush = contextlib.redirect_stderr(io.StringIO()) if progress.quiet() else None
-    socket.setdefaulttimeout(_PATIENCE)  # torchvision offers no timeout and would wait for ever
-    try:
-        with hush or contextlib.nullcontext():
-            yield
-    finally:
-        socket.setdefaulttimeout(before)
+        from_any([mirror + path.name for mirror in source.mirrors], path, _MD5[name][file])

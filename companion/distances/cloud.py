@@ -28,8 +28,11 @@ _WEAKEST = 1e-6
 class Dimension:
     """An intrinsic dimension and its interval; unpacks into `dimension, low, high`.
 
-    All three are plain numbers without a unit. `copies` counts the rows that repeat another row
-    exactly and were left out before the estimate.
+    Attributes:
+        dimension: The estimate, a plain number without a unit.
+        low: The lower end of its 95 % interval.
+        high: The upper end.
+        copies: How many rows repeat another row exactly and were left out before the estimate.
     """
 
     dimension: float
@@ -52,6 +55,18 @@ def intrinsic_dimension(
     independent: sampling error only, and about 1.3 times too narrow, since points share their
     neighbours.
 
+    Args:
+        x: Samples (n, ...), floating point; axes after the first are flattened to D.
+        method: "two_nn", or "levina_bickel" from ten neighbours.
+
+    Returns:
+        The estimate with its interval, and how many copies were left out.
+
+    Raises:
+        TypeError: For integers.
+        ValueError: For too few distinct samples (3, or 11), for nearest neighbours that are all
+            equally far, an unknown method, NaN.
+
     Range of validity: points whose density is constant out to the neighbours used. For 2,000
     points of a uniform cube two-NN is right within 15 % up to d = 10 and a lower bound from d = 20
     on (31 for 50); more points hardly help. Noise counts as dimension: a square with noise of a
@@ -61,12 +76,8 @@ def intrinsic_dimension(
     distances are exact (`pairwise`). Near-copies cannot be told from dimension 0: twins 1e-4 apart
     pull the estimate towards 0.
 
-    O(n^2 D) time, up to 2^25 distances in memory at once. Looks at values: not for loops on a
-    device.
-
-    Raises ValueError for too few distinct samples (3, or 11), for nearest neighbours that are all
-    equally far, an unknown method, NaN. Source: Facco et al. (2017); Levina, Bickel (2004), with
-    the average of inverses.
+    Cost: O(n^2 D) time, up to 2^25 distances in memory at once. Looks at values: not for loops on
+    a device. Source: Facco et al. (2017); Levina, Bickel (2004), with the average of inverses.
 
     >>> line = torch.tensor([[0.], [1.], [3.], [3.]])      # r_2 / r_1 = 3, 2 and 3/2, one copy
     >>> result = intrinsic_dimension(line)
@@ -106,9 +117,20 @@ def neural_collapse(z: Float[Tensor, "n ..."], y: Int[Tensor, " n"]) -> Float[Te
     """NC1: the spread within classes in units of the spread between their means, 0 when collapsed.
 
     NC1 = tr(S_W S_B^+) / C (no unit): S_W the mean of (z_i - mu_y)(z_i - mu_y)^T over samples,
-    S_B the mean over the C classes of (mu_c - mu)(mu_c - mu)^T, mu the mean of all samples. Labels
-    may be any integers. Meant for the last hidden layer after its activation, at training images,
-    batch normalisation in evaluation mode.
+    S_B the mean over the C classes of (mu_c - mu)(mu_c - mu)^T, mu the mean of all samples.
+
+    Args:
+        z: A representation (n, ...), flattened to d: meant for the last hidden layer after its
+            activation, at training images, batch normalisation in evaluation mode.
+        y: Labels (n,), any integers.
+
+    Returns:
+        One number in the dtype of z.
+
+    Raises:
+        TypeError: For integers in z.
+        ValueError: For labels that do not match the samples, fewer than two classes, class means
+            that all coincide, and NaN.
 
     S_B has rank C - 1 at most; its pseudo-inverse at a default tolerance would invert rounding.
     So S_B^+ comes from the singular values s_1 >= s_2 >= ... of the matrix of class means: the
@@ -116,10 +138,9 @@ def neural_collapse(z: Float[Tensor, "n ..."], y: Int[Tensor, " n"]) -> Float[Te
 
     Unchanged by rotation, shift and one scale, not by linear maps; ruled by the weakest direction
     between classes, and therefore huge where one class mean hardly differs (10 to 10,000 for the
-    logits of untrained networks). O(n C d) time, three float64 copies of z. Looks at the labels.
+    logits of untrained networks). Looks at the labels.
 
-    Raises ValueError for labels that do not match the samples, fewer than two classes, class means
-    that all coincide, and NaN. Source: Papyan, Han, Donoho (2020).
+    Cost: O(n C d) time, three float64 copies of z. Source: Papyan, Han, Donoho (2020).
 
     >>> z = torch.tensor([[-1.], [-3.], [1.], [3.]])            # S_W = 1, S_B = 4, C = 2
     >>> neural_collapse(z, torch.tensor([0, 0, 1, 1]))

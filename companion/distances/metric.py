@@ -29,9 +29,21 @@ def pairwise(
 ) -> Float[Tensor, "n m"]:
     """Euclidean distance of every two samples, in units of the input.
 
-    d_ij = |x_i - x_j|, or |x_i - other_j| if `other` is given. Axes after the first are flattened
-    (a vector holds n points of a line). The result has the input's dtype and device; of two
-    dtypes the wider one.
+    d_ij = |x_i - x_j|, or |x_i - other_j| if `other` is given.
+
+    Args:
+        x: Samples (n, ...), floating point; axes after the first are flattened (a vector holds n
+            points of a line).
+        other: Samples (m, ...) of the same space; by default x itself, and then the matrix is
+            symmetric and its diagonal exactly 0.
+
+    Returns:
+        Distances (n, m) in the input's dtype, of two dtypes the wider one, on its device.
+
+    Raises:
+        TypeError: For integers.
+        ValueError: For samples of different length and, on the CPU, for values that are NaN or
+            infinite.
 
     Near zero: twins a thousandth apart in data of norm 30,000 come out right, which the expansion
     |a|^2 + |b|^2 - 2 ab in float32 misses by a factor of hundreds. On the CPU the expansion is
@@ -39,18 +51,15 @@ def pairwise(
     as given: relative error below 1e-6 for float32 input (rounding of the result included), 1e-10
     for float64. float16 and bfloat16 are computed as float32 and rounded at the end. On other
     devices every pair is computed directly, because choosing pairs would look at values and wait
-    for the device. Without `other` the matrix is symmetric and its diagonal exactly 0.
+    for the device.
 
     Differentiable twice, d_ij = 0 included: such a pair has derivative 0, where a plain root has
     NaN. Reverse mode, `torch.func.grad` among it; no forward mode (`jvp`) and no `vmap`.
 
-    O(n m D) time. Memory on the CPU: the result, float64 copies of x and other, and about 100 MB
-    at most for blocks; backward: three float64 matrices of the size of the result. Two clusters
-    more than 10,000 of their diameters apart (float64: 100) make most pairs cancel, and cost about
-    ten times as much.
-
-    Raises TypeError for integers, ValueError for samples of different length and, on the CPU, for
-    values that are NaN or infinite.
+    Cost: O(n m D) time. Memory on the CPU: the result, float64 copies of x and other, and about
+    100 MB at most for blocks; backward: three float64 matrices of the size of the result. Two
+    clusters more than 10,000 of their diameters apart (float64: 100) make most pairs cancel, and
+    cost about ten times as much.
 
     >>> pairwise(torch.tensor([[0., 0.], [3., 4.]]))
     tensor([[0., 5.],
@@ -72,10 +81,19 @@ def pairwise(
 def within_class(y: Int[Tensor, " n"]) -> Bool[Tensor, "n n"]:
     """Which pairs of different samples carry the same label: a mask for `where`, True or False.
 
-    Symmetric, its diagonal False: every sample has distance 0 to itself in any network, so those
-    pairs agree for free. Looks at no value, waits for no device. O(n^2) time and memory.
+    Its diagonal is False: every sample has distance 0 to itself in any network, so those pairs
+    agree for free.
 
-    Raises ValueError for labels that are not one number per sample.
+    Args:
+        y: Labels (n,), any whole numbers.
+
+    Returns:
+        A symmetric mask (n, n).
+
+    Raises:
+        ValueError: For labels that are not one number per sample.
+
+    Looks at no value, waits for no device. Cost: O(n^2) time and memory.
 
     >>> within_class(torch.tensor([7, 7, 3]))
     tensor([[False,  True, False],

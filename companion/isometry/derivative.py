@@ -26,18 +26,27 @@ def stretch(
 ) -> Float[Tensor, "..."]:
     """Length of J v at each sample, in units of the representation per unit of the input.
 
-    J is the derivative at x of what `layer` (None: the whole model) makes of a sample, flattened;
-    for a unit vector v the result is the factor by which the map stretches that direction: 1 for
-    an isometry. v has the shape of x, or (k, n, ...) for k directions at once; the result is (n,)
-    or (k, n). A kink has the derivative that torch gives it.
+    J is the derivative at x of what a layer makes of a sample, flattened; for a unit vector v the
+    result is the factor by which the map stretches that direction: 1 for an isometry. A kink has
+    the derivative that torch gives it.
 
-    Forward mode: J is never built. Costs about four forward passes per direction, in chunks of
-    about 64 MiB; relative error a few eps of the dtype (checked against J). The model is borrowed:
-    evaluation mode, each sample on its own, everything as before afterwards; the result carries no
-    gradient.
+    Args:
+        model: A module or function that takes (n, ...); it is borrowed: evaluation mode, each
+            sample on its own, everything as before afterwards.
+        x: Samples (n, ...), at least one.
+        v: Directions of the shape of x, one per sample, or (k, n, ...) for k directions at once.
+        layer: A name as `models.representations` gives it; by default the whole model.
 
-    Raises `ValueError` for v of another shape, an empty x, a layer that is not called, and a model
-    that answers NaN or at random; `TypeError` for a layer of what is no module.
+    Returns:
+        Lengths (n,), or (k, n) for k directions; without a gradient.
+
+    Raises:
+        ValueError: For v of another shape, an empty x, a layer that is not called, and a model
+            that answers NaN or at random.
+        TypeError: For a layer of what is no module.
+
+    Forward mode: J is never built; relative error a few eps of the dtype (checked against J).
+    Cost: about four forward passes per direction, in chunks of about 64 MiB.
 
     >>> x, v = torch.zeros(1, 2), torch.eye(2)[:, None]     # two directions at one point
     >>> stretch(lambda x: x * torch.tensor([3.0, 0.5]), x, v)

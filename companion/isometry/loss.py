@@ -25,28 +25,36 @@ def isometry_loss(
 ) -> Float[Tensor, ""]:
     """Squared error of the distances within classes, in squared units of the input.
 
-    L = (2 / n^2) sum over i < j with y_i = y_j of (scale |z_i - z_j| - |x_i - x_j|)^2, for
-    samples x and what a map makes of them, z; axes after the first are flattened. L = 0: every
-    class is moved rigidly (and shrunk by `scale`); nothing is asked of two classes.
+    L = (2 / n^2) sum over i < j with y_i = y_j of (scale |z_i - z_j| - |x_i - x_j|)^2. L = 0:
+    every class is moved rigidly (and shrunk by `scale`); nothing is asked of two classes.
 
-    `reduction="matrix"` is the published mean over all n^2 entries of the masked matrix, whose
-    weight falls with the number of classes; "pairs" is the mean over the P same-class pairs,
-    n^2 / 2P times as large. A class with one member contributes nothing; without a pair the loss
-    is exactly 0 and so is its gradient.
+    Args:
+        x: Samples (n, ...), floating point; axes after the first are flattened. Its distances are
+            the target: no gradient flows through them.
+        z: What a map makes of them (n, ...), flattened alike.
+        y: Labels (n,), whole numbers.
+        scale: What distances of z are multiplied by, positive; 1 for an isometry.
+        reduction: "matrix", the published mean over all n^2 entries of the masked matrix, whose
+            weight falls with the number of classes; or "pairs", the mean over the P same-class
+            pairs, n^2 / 2P times as large.
 
-    The distances of x are the target: no gradient flows through them. Near zero both distances are
-    computed from differences, right to a few eps for twins in data far from the origin; coinciding
-    z have derivative 0. Differentiable twice (on the CPU from a torch whose `pdist` is, as 2.14;
-    an older one says so). float16 and bfloat16 are computed as float32 and rounded at the end.
+    Returns:
+        One number in the dtype of z; exactly 0, like its gradient, without a pair. A class with
+        one member contributes nothing.
 
-    O(P D) time on the CPU, class by class; elsewhere one masked matrix, O(n^2 D), and nothing
-    waits for the device.
+    Raises:
+        TypeError: For x or z that is not floating point.
+        ValueError: For numbers of samples or labels that differ, another reduction, a scale that
+            is not positive and, on the CPU, NaN or infinite values.
 
-    Raises `ValueError` for numbers of samples or labels that differ, another reduction, a scale
-    that is not positive and, on the CPU, NaN or infinite values.
+    Near zero both distances are computed from differences, right to a few eps for twins in data
+    far from the origin; coinciding z have derivative 0. Differentiable twice (on the CPU from a
+    torch whose `pdist` is, as 2.14; an older one says so). float16 and bfloat16 are computed as
+    float32 and rounded at the end.
 
-    Beshkov, Verhellen, Lepperød (2022), arXiv 2211.01236; the form of their code since November
-    2022.
+    Cost: O(P D) time on the CPU, class by class; elsewhere one masked matrix, O(n^2 D), and
+    nothing waits for the device. Source: Beshkov, Verhellen, Lepperød (2022), arXiv 2211.01236;
+    the form of their code since November 2022.
 
     >>> x, z = torch.tensor([[0.0], [1.0], [9.0]]), torch.tensor([[0.0], [3.0], [0.0]])
     >>> isometry_loss(x, z, torch.tensor([0, 0, 1]))    # one pair, (3 - 1)^2, of nine entries / 2
@@ -68,11 +76,27 @@ def scale_loss(
     """Squared error of the mean distance within classes: pins the size of z, frees its shape.
 
     L = (2P / n^2) (scale m_z - m_x)^2, m the mean distance of the P same-class pairs; without the
-    factor for `reduction="pairs"`. Never larger than `isometry_loss`, from which it differs by the
-    variance of scale |z_i - z_j| - |x_i - x_j|. The control that asks whether an effect of the
-    isometric penalty is one of distances or of size alone.
+    factor for "pairs". Never larger than `isometry_loss`: with "pairs" that one is larger by the
+    variance of the residual scale |z_i - z_j| - |x_i - x_j| over the P pairs, with "matrix" by
+    2P / n^2 times that variance. The control that asks whether an effect of the isometric penalty
+    is one of distances or of size alone.
 
-    Arguments, accuracy, edges, cost and errors as for `isometry_loss`.
+    Args:
+        x: Samples (n, ...), floating point; axes after the first are flattened. Its distances are
+            the target: no gradient flows through them.
+        z: What a map makes of them (n, ...), flattened alike.
+        y: Labels (n,), whole numbers.
+        scale: What distances of z are multiplied by, positive; 1 for an isometry.
+        reduction: "matrix", with the factor 2P / n^2 of the mean over all entries; or "pairs".
+
+    Returns:
+        One number in the dtype of z; exactly 0, like its gradient, without a pair.
+
+    Raises:
+        TypeError: For x or z that is not floating point.
+        ValueError: For what `isometry_loss` refuses.
+
+    Accuracy, edges and cost as for `isometry_loss`.
 
     >>> x, z = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[0.0], [0.0], [2.0]])
     >>> y = torch.tensor([0, 0, 0])                         # distances 1, 1, 2 become 0, 2, 2
@@ -99,7 +123,21 @@ def normalised_isometry_loss_2022(
     gradient vanish quadratically at the optimum, and one pair sets the scale of all others. Free
     of the size of z only as long as `scale` is 1. Distances that are all 0 stay 0.
 
-    Arguments, accuracy, edges, cost and errors as for `isometry_loss`.
+    Args:
+        x: Samples (n, ...), floating point; axes after the first are flattened. Its distances are
+            the target: no gradient flows through them.
+        z: What a map makes of them (n, ...), flattened alike.
+        y: Labels (n,), whole numbers.
+        scale: What the relative distances of z are divided by, positive.
+
+    Returns:
+        One number in the dtype of z.
+
+    Raises:
+        TypeError: For x or z that is not floating point.
+        ValueError: For what `isometry_loss` refuses.
+
+    Accuracy, edges and cost as for `isometry_loss`.
 
     >>> x, y = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([0, 0, 0])
     >>> normalised_isometry_loss_2022(x, 7 * x, y)
@@ -177,7 +215,14 @@ def _relative(distances: Tensor) -> Tensor:
 
 
 def refuse_scale(scale: float | int) -> None:
-    """A scale that no distance can be multiplied by."""
+    """A scale that no distance can be multiplied by.
+
+    Args:
+        scale: What distances of z are to be multiplied by.
+
+    Raises:
+        ValueError: For a number that is not positive or not finite.
+    """
     if not 0 < scale < math.inf:
         raise ValueError(
             f"scale = {scale}: distances of z are multiplied by it, so pass a positive number, "
