@@ -437,15 +437,21 @@ def test_doctests_and_indented_blocks_keep_their_signs():
 
 @pytest.fixture(scope="module")
 def api_page(tmp_path_factory):
-    """The page of a small package, built as the book builds its own; warnings are errors."""
+    """The page of a small package."""
     folder = tmp_path_factory.mktemp("api")
+    (folder / "companion_small.py").write_text(SMALL)
+    return api(folder, ".. automodule:: companion_small\n   :members:\n")
+
+
+def api(folder, directive):
+    """An API page, built as the book builds its own; warnings are errors."""
     settings = yaml.safe_load((chapters.ROOT / "_config.yml").read_text())["sphinx"]["config"]
     assert "sphinx.ext.napoleon" in settings["extensions"]
     wanted = ("autodoc", "napoleon", "nitpick", "default_role", "python_")
     settings = {key: value for key, value in settings.items() if key.startswith(wanted)}
-    (folder / "companion_small.py").write_text(SMALL)
     (folder / "signs.py").write_text(
-        "import bookext\n\n\ndef setup(app):\n"
+        "import bookext, exercisedoc\n\n\ndef setup(app):\n"
+        "    app.add_autodocumenter(exercisedoc.ExerciseDocumenter)\n"
         "    app.connect('autodoc-process-docstring', bookext.escape_signs, priority=400)\n"
     )
     (folder / "conf.py").write_text(
@@ -453,9 +459,7 @@ def api_page(tmp_path_factory):
         "extensions = ['sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'signs']\n"
         f"globals().update({settings!r})\n"
     )
-    (folder / "index.rst").write_text(
-        "Page\n====\n\n.. automodule:: companion_small\n   :members:\n"
-    )
+    (folder / "index.rst").write_text(f"Page\n====\n\n{directive}")
     command = [sys.executable, *"-m sphinx -W -n -q -b text".split(), folder, folder / "out"]
     path = os.pathsep.join(str(chapters.ROOT / part) for part in ("book/_ext", "tools", "."))
     result = subprocess.run(
@@ -463,6 +467,14 @@ def api_page(tmp_path_factory):
     )
     assert result.returncode == 0, result.stderr
     return (folder / "out" / "index.txt").read_text()
+
+
+def test_the_api_page_shows_exercises_as_the_functions_they_are_called_as(tmp_path):
+    room = "companion.book.exercises.isometric_regularization"
+    page = api(tmp_path, f".. automodule:: {room}\n   :members:\n   :imported-members:\n")
+    assert f"{room}.off_the_data(solution)" in page
+    assert page.count("(solution)") == 5 and page.count("Check a function") == 5
+    assert "All data points moved by the same vector, of length 2: ..." in page
 
 
 SMALL = '''

@@ -9,6 +9,8 @@ import importlib
 import inspect
 import re
 import string
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -49,6 +51,7 @@ KNOWN = {
         "tree_distance": (7, 9),
     },
 }
+BOOK = Path(__file__).resolve().parents[1] / "book"
 ROOMS = {room: importlib.import_module(f"companion.book.exercises.{room}") for room in KNOWN}
 EXERCISES = {name: getattr(room, name) for room in ROOMS.values() for name in room.__all__}
 
@@ -156,13 +159,29 @@ def test_the_docstring_asks_and_shows_a_call(exercise):
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_is_a_chapter_and_shows_its_doctests(room):
-    book = Path(__file__).resolve().parents[1] / "book"
-    (notebook,) = book.rglob(f"{room}.ipynb")
-    assert ROOMS[room].__doc__.startswith(f"The exercises of `{notebook.relative_to(book.parent)}"
-                                          .removesuffix(".ipynb"))
+    (notebook,) = BOOK.rglob(f"{room}.ipynb")
+    chapter = notebook.relative_to(BOOK.parent).with_suffix("").as_posix()
+    assert ROOMS[room].__doc__.startswith(f"The exercises of `{chapter}`")
     files = [ROOMS[room], *(m for m in vars(ROOMS[room]).values() if inspect.ismodule(m))]
     shown = {n: asks for file in files for n, asks in getattr(file, "__test__", {}).items()}
     assert shown == {name: EXERCISES[name].asks for name in ROOMS[room].__all__}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_chapter_imports_its_own_room_alone(room):
+    (notebook,) = BOOK.rglob(f"{room}.ipynb")
+    text = notebook.read_text(encoding="utf-8")
+    imported = re.findall(r"companion\.book\.exercises[^\\]*", text)
+    assert imported == [f"companion.book.exercises import {room} as exercises"]
+
+
+def test_the_frame_imports_no_room():
+    code = (
+        "import sys, companion.book.exercises as frame; print(*(name.split('.')[3] for name in "
+        "sys.modules if name.startswith(frame.__name__ + '.')))"
+    )
+    found = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert set(found.split()) == {"answers", "exercise", "readings"}
 
 
 # ---- what never stops a page -----------------------------------------------------------------

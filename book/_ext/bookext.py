@@ -22,6 +22,7 @@ import boxes
 import chaptercache
 import claimpage
 import docsigns
+import exercisedoc
 import ledger
 import reportcard
 
@@ -63,6 +64,7 @@ def setup(app: Sphinx) -> dict:
         app.add_directive(page, LedgerDirective)
     app.add_directive("living-figure", LivingFigure)
     app.add_directive("verdict-key", VerdictKey)
+    app.add_autodocumenter(exercisedoc.ExerciseDocumenter)
     app.connect("env-get-outdated", read_again)
     app.connect("source-read", choose_cache)
     app.connect("doctree-read", dress)
