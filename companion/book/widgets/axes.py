@@ -47,9 +47,12 @@ class Panel:
 
 @dataclass(frozen=True)
 class Axes:
-    """What all frames of a panel share with `like`, one of them, and the range they are seen in.
+    """What all frames of a panel share.
 
-    `window` is (left, right, bottom, top).
+    Args:
+        panel: How it is drawn.
+        like: One of the frames.
+        window: (left, right, bottom, top).
     """
 
     panel: Panel

@@ -40,7 +40,14 @@ class Window:
 
 
 class Setting(NamedTuple):
-    """What a slider sets: where it starts, from where to where it goes, in which unit."""
+    """What a slider sets.
+
+    Args:
+        start: Where it opens.
+        low: From where it goes.
+        high: To where it goes.
+        unit: In which unit, behind the number.
+    """
 
     start: float
     low: float
@@ -50,7 +57,15 @@ class Setting(NamedTuple):
 
 @dataclass(frozen=True)
 class Here:
-    """A point of the plane: its class `own`, F = f_rival - f_own <= 0 (`value`), its gradient."""
+    """A point of the plane and what the network says there.
+
+    Args:
+        x: Where it lies across.
+        y: Where it lies upward.
+        own: Its class, 0 or 1.
+        value: F = f_rival - f_own <= 0, in units of the logits.
+        gradient: That of F, in logits per unit of the input.
+    """
 
     x: float
     y: float

@@ -15,10 +15,13 @@ Part = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True, repr=False)
 class Frame:
-    """One frame: its kind, the names of its groups, (x, y) of each group, and a line of text.
+    """One frame, made by `scatter`, `curves`, `histogram` or `images`.
 
-    Made by `scatter`, `curves`, `histogram` or `images`; the last keeps one array (k, h, w) in
-    place of (x, y).
+    Args:
+        kind: `points`, `lines`, `steps` or `images`.
+        groups: Names of what is told apart.
+        parts: (x, y) of each group; for images one array (k, h, w).
+        text: The line above it.
     """
 
     kind: str

@@ -22,7 +22,14 @@ SCRIPTS = ("theme", "living", "view", "controls", "panel", "frames")
 
 @dataclass(frozen=True)
 class FrameState:
-    """What a panel shows of a frame: its text, how many points, and the means of x and of y."""
+    """What a panel shows of a frame.
+
+    Args:
+        text: The line above it.
+        count: How many points it has; 0 for pictures.
+        mean_x: Mean of their x, NaN for none.
+        mean_y: Mean of their y, NaN for none.
+    """
 
     text: str
     count: int

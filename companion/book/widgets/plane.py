@@ -31,10 +31,15 @@ SCRIPTS = ("theme", "living", "view", "controls", "network", "field", "overlay")
 
 @dataclass(frozen=True)
 class PlaneState:
-    """What the figure shows with its point at (x, y); lengths in units of the input.
+    """What the figure shows; lengths in units of the input.
 
-    `own` is the predicted class, `value` F = f_rival - f_own <= 0, `settings` what the sliders
-    say, `numbers` what each overlay says, by the names that its docstring gives.
+    Args:
+        x: Where the point lies across.
+        y: Where it lies upward.
+        own: The predicted class there, 0 or 1.
+        value: F = f_rival - f_own <= 0, in units of the logits.
+        settings: What the sliders say, by name.
+        numbers: What each overlay says, by the names that its docstring gives.
     """
 
     x: float

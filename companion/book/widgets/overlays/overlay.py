@@ -25,6 +25,9 @@ class Overlay(ABC):
 
         Args:
             field: Over which it is drawn.
+
+        Returns:
+            A `Setting` by name; no two overlays use the same.
         """
         return {}
 
@@ -33,6 +36,9 @@ class Overlay(ABC):
 
         Args:
             field: Over which it is drawn.
+
+        Returns:
+            Entries that are ready for JSON.
         """
         return {}
 
@@ -56,6 +62,9 @@ class Overlay(ABC):
         Args:
             numbers: What `numbers` returned.
             unit: That of lengths in the plane.
+
+        Returns:
+            What its script shows, too.
         """
 
     @abstractmethod
