@@ -9,7 +9,7 @@ The first figure stands in `book/prologue`, the second in `book/distances/metric
 """
 
 from companion.book.widgets.axes import Panel
-from companion.book.widgets.field import Window
+from companion.book.widgets.field import Field, Here, Setting, Window
 from companion.book.widgets.frame import Frame, curves, histogram, images, scatter
 from companion.book.widgets.frames import Frames, FrameState
 from companion.book.widgets.overlays import Arrow, Circle, LinearGuess, NearestBoundary, Overlay
@@ -19,15 +19,18 @@ from companion.book.widgets.plane import Plane, PlaneState
 __all__ = [
     "Arrow",
     "Circle",
+    "Field",
     "Frame",
     "FrameState",
     "Frames",
+    "Here",
     "LinearGuess",
     "NearestBoundary",
     "Overlay",
     "Panel",
     "Plane",
     "PlaneState",
+    "Setting",
     "Window",
     "curves",
     "explore",
