@@ -114,8 +114,8 @@ def distortion(
             strongest stretch.
 
     Returns:
-        The two stretches in the wider dtype of d and e, and how many pairs were left out: those
-        with d_ij = 0. Both are NaN if no pair remains or a chosen distance is not finite.
+        The two stretches in the wider dtype of d and e, and how many pairs were left out (those
+        with d_ij = 0). Both are NaN if no pair remains or a chosen distance is not finite.
 
     Raises:
         ValueError: For quantiles not ascending or outside [0, 1], and for matrices or a mask of

@@ -21,8 +21,13 @@ __test__: dict[str, str] = {}
 class Measured:
     """A measured quantity held against a bound, as `test` returns it (in the quantity's unit).
 
-    values: one number per seed; mean: their mean; low, high: the ends of the interval;
-    bound: in words ("at least 0.2"); outcome: "met", "missed" or "undecided".
+    Attributes:
+        values: One number per seed.
+        mean: Their mean.
+        low: The lower end of the interval.
+        high: The upper end.
+        bound: In words, as "at least 0.2".
+        outcome: "met", "missed" or "undecided".
     """
 
     values: tuple[float, ...]
@@ -80,7 +85,14 @@ def test(
 
 
 def interval(part: Mapping) -> str:
-    """Mean and interval of a test in words, from its fields; a single value stands alone."""
+    """Mean and interval of a test in words; a single value stands alone.
+
+    Args:
+        part: The fields of a `Measured`, by name.
+
+    Returns:
+        The words.
+    """
     mean, low, high = (f"{part[word]:.4g}" for word in ("mean", "low", "high"))
     return mean if len(part["values"]) == 1 else f"{mean} ({low} to {high})"
 
@@ -110,7 +122,19 @@ def _bound(at_least: object, at_most: object, between: object) -> tuple[float, f
 
 
 def numbers(given: object, name: str) -> tuple[float, ...]:
-    """A number, or one per seed, as finite floats; refuses anything else, naming the argument."""
+    """A number, or one per seed, as finite floats.
+
+    Args:
+        given: A number, a list, a 1-D tensor or array.
+        name: What the sentence of an error calls it.
+
+    Returns:
+        At least one float.
+
+    Raises:
+        TypeError: For anything else.
+        ValueError: For no number, NaN and infinity.
+    """
     plain = given.tolist() if hasattr(given, "tolist") else given
     plain = [plain] if isinstance(plain, Real) else plain
     if isinstance(plain, (str, bytes, Mapping)) or not isinstance(plain, Iterable):

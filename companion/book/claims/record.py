@@ -113,8 +113,15 @@ def verdicts() -> None:
 def column(name: str, values: Mapping[str, object]) -> None:
     """Store a column of the report card: for each network one number per seed.
 
-    Shows one fixed line with the record in its metadata and returns None, like `check`. Raises
-    ValueError for an empty column, an empty network or NaN, TypeError for what is no number.
+    Shows one fixed line with the record in its metadata, like `check`.
+
+    Args:
+        name: The column's name.
+        values: By the network's name a number, or one per seed (list, 1-D tensor or array).
+
+    Raises:
+        ValueError: For an empty column, an empty network or NaN.
+        TypeError: For what is no number.
 
     >>> column("margin", {"trained": [1.4, 1.5], "untrained": 0.3})
     column margin: stored
@@ -134,9 +141,11 @@ def column(name: str, values: Mapping[str, object]) -> None:
 
 
 def say(markdown: str) -> None:
-    """Show a sentence that contains measured numbers, as Markdown (formulas in `$...$`).
+    """Show a sentence that contains measured numbers.
 
-    Outside a notebook the text is printed as it stands.
+    Args:
+        markdown: The sentence as Markdown (formulas between dollar signs); outside a notebook it
+            is printed as it stands.
 
     >>> say("The margin is **1.5** pixels.")
     The margin is **1.5** pixels.

@@ -30,9 +30,13 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 class Kept:
     """A kept result: what was measured, and the run it comes from.
 
-    name: its file's name without .json; values: plain JSON, by name (units: those of the claims
-    that it holds); machine: processor, cores, threads used, accelerator (None without one);
-    versions: of python, torch, numpy; date: ISO; command: what makes it anew.
+    Attributes:
+        name: Its file's name without .json.
+        values: Plain JSON, by name (units: those of the claims that it holds).
+        machine: Processor, cores, threads used, accelerator (None without one).
+        versions: Of python, torch, numpy.
+        date: The day, as ISO writes it.
+        command: What makes it anew.
     """
 
     name: str
