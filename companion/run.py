@@ -49,7 +49,7 @@ def name(data: str) -> str:
         data: The name of a data set without a size, such as `"mnist"` or `"torus"`.
 
     Returns:
-        `data` itself at the build's size, otherwise with the size behind it: `"mnist hour"`,
+        `data` itself at the build's size, otherwise with the size behind it, as `"mnist hour"` or
         `"mnist full"`.
 
     Raises:

@@ -26,6 +26,15 @@ def ball(
     a point outside is drawn in along its radius, in float32 and float64 a little further than
     rounding could lead out again; in shorter dtypes, where that would be much of the budget, what
     rounding moved away from x is moved back by one number.
+
+    Args:
+        x: Samples (n, ...), the centres.
+        eps: The radius, in units of x.
+        norm: "l2" or "linf".
+        ends: What every value lies between, as `ends` gives it; by default anything.
+
+    Returns:
+        A function of points (n, ...), which gives points of the dtype of x.
     """
     low, high = ends
     if norm == "linf":
@@ -72,7 +81,15 @@ def _farthest(x: Tensor, eps: float | int) -> Tensor:
 
 
 def steepest(gradient: Tensor, norm: str) -> Tensor:
-    """The direction of length 1 in which the loss grows fastest; 0 where the gradient is."""
+    """The direction of length 1 in which the loss grows fastest; 0 where the gradient is.
+
+    Args:
+        gradient: Of the loss (n, ...).
+        norm: "l2" or "linf", in which the length is taken.
+
+    Returns:
+        Directions (n, ...) in the dtype of the gradient.
+    """
     if norm == "linf":
         return gradient.sign()
     length = _length(gradient)
@@ -85,12 +102,29 @@ def _length(x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
 
 
 def wide(per_sample: Tensor, x: Tensor) -> Tensor:
-    """One number per sample, with as many axes as x."""
+    """One number per sample, with as many axes as x.
+
+    Args:
+        per_sample: Numbers (n,).
+        x: Samples (n, ...).
+
+    Returns:
+        The numbers (n, 1, ...).
+    """
     return per_sample.view(-1, *[1] * (x.ndim - 1))
 
 
 def in_unit_ball(x: Tensor, norm: str, generator: torch.Generator) -> Tensor:
-    """One point per sample, drawn evenly from the ball of radius 1 around 0."""
+    """One point per sample, drawn evenly from the ball of radius 1 around 0.
+
+    Args:
+        x: Samples (n, ...), whose shape, dtype and device are taken.
+        norm: "l2" or "linf".
+        generator: What the points are drawn with.
+
+    Returns:
+        Points (n, ...).
+    """
     n, dim = len(x), x[0].numel()
     if norm == "linf":
         point = 2 * torch.rand(n, dim, generator=generator, dtype=x.dtype) - 1
@@ -104,7 +138,18 @@ def in_unit_ball(x: Tensor, norm: str, generator: torch.Generator) -> Tensor:
 
 
 def ends(x: Tensor, bounds: Bounds | None) -> Ends:
-    """The bounds as two numbers, or as two tensors of the shape of x."""
+    """The bounds as two numbers, or as two tensors of the shape of x.
+
+    Args:
+        x: Samples (n, ...).
+        bounds: Lowest and highest value, each a number or one per channel; None for no bounds.
+
+    Returns:
+        The lower and the upper end.
+
+    Raises:
+        ValueError: For bounds whose shape does not fit x.
+    """
     if bounds is None:
         return -math.inf, math.inf
     if not any(isinstance(end, Tensor) for end in bounds):
@@ -125,7 +170,15 @@ def _per_channel(end: Tensor, x: Tensor) -> Tensor:
 
 
 def refuse_outside(x: Tensor, ends: Ends) -> None:
-    """Samples between the ends, or a sentence that counts the values outside."""
+    """Samples between the ends, or a sentence that counts the values outside.
+
+    Args:
+        x: Samples (n, ...); on device `meta` nothing is asked.
+        ends: What every value has to lie between, as `ends` gives it.
+
+    Raises:
+        ValueError: For values outside.
+    """
     if x.is_meta:
         return
     inside = x.clamp(*ends)

@@ -18,7 +18,17 @@ _PATIENCE = 15.0  # seconds without an answer or a byte before a download is giv
 
 
 def from_any(urls: list[str], path: Path, md5: str) -> None:
-    """Download to `path` from the first address that answers with the right file."""
+    """Download to `path` from the first address that answers with the right file.
+
+    Args:
+        urls: Addresses, tried in this order.
+        path: Where the file is to lie.
+        md5: The checksum of the published file.
+
+    Raises:
+        OSError: What the first address gave, where none had the file; also as the RuntimeError or
+            HTTPException of the library.
+    """
     from torchvision.datasets import utils
 
     errors = []
@@ -32,7 +42,15 @@ def from_any(urls: list[str], path: Path, md5: str) -> None:
 
 
 def compare(path: Path, md5: str) -> None:
-    """Refuse a file that is not the published one."""
+    """Refuse a file that is not the published one.
+
+    Args:
+        path: The file.
+        md5: The checksum of the published one.
+
+    Raises:
+        RuntimeError: For another checksum.
+    """
     if storage.file_checksum(path) != md5:
         raise RuntimeError(f"{path.name} arrived truncated or altered")
 

@@ -56,6 +56,14 @@ def logit_gap(logits: Float[Tensor, "n C"], y: Int64[Tensor, " n"]) -> Float[Ten
 
 
 def refuse_logits(logits: Tensor) -> None:
+    """Logits (n, C) of two classes or more, or a sentence.
+
+    Args:
+        logits: What a model answered.
+
+    Raises:
+        ValueError: For other shapes.
+    """
     if logits.ndim != 2 or logits.shape[1] < 2:
         raise ValueError(
             f"The logits have shape {tuple(logits.shape)}: a class and its rival are needed for "
@@ -65,7 +73,20 @@ def refuse_logits(logits: Tensor) -> None:
 
 
 def classes(name: str, given: int | Tensor, logits: Tensor) -> Tensor:
-    """The class of each row, from one number or one for each."""
+    """The class of each row, from one number or one for each.
+
+    Args:
+        name: Which class it is, for the sentence of an error.
+        given: A class number, or whole numbers (n,).
+        logits: What the classes are looked up in (n, C).
+
+    Returns:
+        Classes (n,), int64.
+
+    Raises:
+        TypeError: For what is no whole number.
+        ValueError: For another shape, and for a class that there is none of.
+    """
     n, count = logits.shape
     if isinstance(given, int) and not isinstance(given, bool):
         given = torch.full((n,), given, device=logits.device)

@@ -27,7 +27,15 @@ class Taylor:
 
 
 def exact(gradient: Tensor, x: Tensor) -> Callable[[Tensor], Tensor]:
-    """Hv for v (k, m, ...), where the graph of the gradient is at hand: reverse over reverse."""
+    """Hv for v (k, m, ...), where the graph of the gradient is at hand: reverse over reverse.
+
+    Args:
+        gradient: Of the function at x (m, ...), with its graph.
+        x: Samples (m, ...) that ask for gradients.
+
+    Returns:
+        A function of v that gives Hv.
+    """
 
     def product(v: Tensor) -> Tensor:
         if not gradient.requires_grad:
@@ -47,7 +55,16 @@ def exact(gradient: Tensor, x: Tensor) -> Callable[[Tensor], Tensor]:
 def difference(
     gradient: Callable[[Tensor], Tensor], x: Tensor, h: float | int
 ) -> Callable[[Tensor], Tensor]:
-    """Hv for v (k, m, ...) from gradients h before and behind x: a central difference."""
+    """Hv for v (k, m, ...) from gradients h before and behind x: a central difference.
+
+    Args:
+        gradient: The function that gives the gradient at points (m, ...).
+        x: Samples (m, ...).
+        h: The length of a step, in units of x.
+
+    Returns:
+        A function of v that gives Hv.
+    """
 
     def product(v: Tensor) -> Tensor:
         length = _length(v)

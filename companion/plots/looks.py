@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Look:
-    """How one thing is drawn: matplotlib's color, marker, linestyle, and its name as label."""
+    """How one thing is drawn.
+
+    Attributes:
+        color: As matplotlib takes it.
+        marker: As matplotlib takes it.
+        linestyle: As matplotlib takes it.
+        label: Its name in a legend.
+    """
 
     color: str
     marker: str | tuple[int, int, int]

@@ -39,7 +39,13 @@ class Turn:
 
 @dataclass(frozen=True)
 class Curves:
-    """Means over the samples of each epoch, (epochs, *shape) each."""
+    """Means over the samples of each epoch, (epochs, *shape) each.
+
+    Attributes:
+        loss: What was minimised, penalty included.
+        cross_entropy: The part of it that is not a penalty.
+        accuracy: The share of samples whose label is predicted.
+    """
 
     loss: Tensor
     cross_entropy: Tensor

@@ -61,8 +61,9 @@ def test(
         between: The smallest and the largest; by default no such bound.
 
     Returns:
-        Its values, mean and interval with the outcome: "met" if every number of the interval meets
-        the bound (which itself belongs to it), "missed" if none does, otherwise "undecided".
+        Its values, mean and interval with the outcome, which is "met" if every number of the
+        interval meets the bound (which itself belongs to it), "missed" if none does, otherwise
+        "undecided".
 
     Raises:
         ValueError: For no value, NaN, infinity, or anything but exactly one bound.
