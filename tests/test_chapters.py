@@ -90,6 +90,15 @@ def cell_sizes(notebook: dict) -> list[str]:
     return found
 
 
+def colours(notebook: dict) -> list[str]:
+    """A colour belongs to what it stands for through the whole book: `plots` knows which."""
+    return [
+        f"cell {i} has the colour {match[0]}: take one of plots.looks or plots.NEUTRAL"
+        for i, cell in code(notebook)
+        for match in re.finditer(r"(?<![\w&])#[0-9A-Fa-f]{6}\b", source(cell))
+    ]
+
+
 def keys(notebook: dict) -> list[str]:
     """A claim's key in the metadata, which makes its fixed line, is the one in its source."""
     found = []
@@ -309,7 +318,17 @@ each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=chapter_id)
 @each_chapter
 @pytest.mark.parametrize(
     "rule",
-    [set_up, folds, cell_sizes, keys, verdicts, plain_markdown, alternatives, both_skips],
+    [
+        set_up,
+        folds,
+        cell_sizes,
+        colours,
+        keys,
+        verdicts,
+        plain_markdown,
+        alternatives,
+        both_skips,
+    ],
     ids=lambda rule: rule.__name__,
 )
 def test_chapter(rule, path):
@@ -425,6 +444,7 @@ RECORD = "claims.check('a/b', data={}, verdicts={{'{}': 'holds'}})"
         (cell_sizes, book(cell("x = 1\n" * 16)), "16 lines"),
         (cell_sizes, book(cell("x = " + "1" * 73)), "a line of 77 characters"),
         (cell_sizes, book(cell("x = " + "1" * 73, tags=["hide-input"])), "a line of 77"),
+        (colours, book(cell('axes.plot(x, color="#0072b2")')), "has the colour #0072b2"),
         (keys, book(cell(CLAIM, claim="a/c")), "its source says ('claim', 'a/b')"),
         (keys, book(cell(CLAIM)), "make normalize"),
         (keys, book(cell("x = 1", claim="a/b")), "make normalize"),
@@ -459,6 +479,7 @@ def test_a_rule_finds_its_breach(rule, notebook, said):
         (folds, book(cell("fig = Figure()", tags=["hide-input"]), cell("r = fall(x)"))),
         (cell_sizes, book(cell(SETUP + "x = 1\n" * 12), "a line of prose is as long " * 20)),
         (cell_sizes, book(cell("x = 1\n" * 16, tags=["hide-input"]))),
+        (colours, book(cell("axes.plot(x, color=plots.NEUTRAL[0].color)  # the first"))),
         (keys, book(cell(CLAIM, claim="a/b"), cell("x = 1"))),
         (plain_markdown, book("```python\n:::{note}\n```\n\n`{x}`, `f'{y}'`, $\\frac{{a}}{b}$")),
         (plain_markdown, book("a set {a} `b`, and `a {x}` and `b`")),
