@@ -53,7 +53,8 @@ def style() -> None:
         "legend.fontsize": 13,
         "legend.frameon": False,
         "lines.linewidth": 2.0,
-        "lines.markersize": 7.0,
+        "lines.markersize": 8.0,
+        "lines.markeredgewidth": 0.6,  # seaborn draws it white: 1 leaves little of a cross
         "image.cmap": "viridis",
         "svg.fonttype": "none",
     })

@@ -38,12 +38,12 @@ LOOKS = {
 #: Ways to train that several chapters compare.
 METHODS = {
     "plain": Look("#5C0B02", "X", (0, (4, 1.5)), "plain"),
-    "isometric": Look("#6209EA", "P", "-", "isometric"),
-    "scale-only": Look("#8D2571", "p", (0, (6, 1.5, 1.5, 1.5)), "scale-only"),
-    "weight decay": Look("#135237", "h", (0, (1.2, 1.2)), "weight decay"),
-    "Jacobian": Look("#9E43E6", (4, 1, 0), (0, (9, 2)), "Jacobian"),
+    "isometric": Look("#EA6A5D", "P", "-", "isometric"),
+    "scale-only": Look("#6209EA", "p", (0, (6, 1.5, 1.5, 1.5)), "scale-only"),
+    "weight decay": Look("#9E43E6", "h", (0, (1.2, 1.2)), "weight decay"),
+    "Jacobian": Look("#8D2571", (4, 1, 0), (0, (9, 2)), "Jacobian"),
     "adversarial": Look("#4A1382", (6, 1, 0), (0, (3, 1.2, 1.2, 1.2, 1.2, 1.2)), "adversarial"),
-    "pixels": Look("#EA6A5D", (3, 1, 0), (0, (2.5, 1.2)), "pixels"),
+    "pixels": Look("#135237", (3, 1, 0), (0, (2.5, 1.2)), "pixels"),
 }
 
 #: What everything else takes, in this order: rulers, layers, classes, parts of a sketch.
