@@ -123,7 +123,11 @@ class Exercise:
         return Answer(True, self._said(self.praise, given, case))
 
     def named_cases(self) -> list[tuple[str, Case]]:
-        """The cases with their names, which are their numbers where they have none."""
+        """The cases with their names, which are their numbers where they have none.
+
+        Returns:
+            Pairs of a name and a tuple of arguments.
+        """
         cases = self.cases()
         named = cases if isinstance(cases, Mapping) else {str(k): c for k, c in enumerate(cases)}
         return list(named.items())
