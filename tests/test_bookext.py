@@ -204,6 +204,12 @@ def test_imports_are_found_however_they_are_written(root, cell):
     assert {root / "companion" / name for name in ("shapes.py", "ground.py")} <= set(found)
 
 
+def test_the_packages_that_a_module_lies_in_are_imported_before_it(root):
+    found = chaptercache.rests_on(root, chapter(root, "import companion.rulers.metric"))
+    names = [path.relative_to(root / "companion").as_posix() for path in found]
+    assert names == ["__init__.py", "rulers/__init__.py", "rulers/metric.py", "rulers/scale.txt"]
+
+
 @pytest.mark.parametrize("cell", ["import torch", "x = 1", "'import companion.shapes'"])
 def test_a_chapter_that_imports_nothing_of_the_package_rests_on_nothing_of_it(root, cell):
     assert chaptercache.rests_on(root, chapter(root, cell)) == []
