@@ -245,6 +245,14 @@ def test_exercises_that_import_all_rooms_are_found_too(root):
 
 
 @pytest.mark.parametrize("path", chapters.chapters(), ids=lambda path: path.stem)
+def test_of_the_exercises_a_chapter_rests_on_its_own_room_and_on_no_other(path):
+    rooms = {one.stem for one in chapters.chapters()}
+    found = [file.with_suffix("").parts for file in chaptercache.rests_on(chapters.ROOT, path)]
+    found = [parts[parts.index("exercises") + 1] for parts in found if "exercises" in parts]
+    assert rooms & set(found) == {path.stem}
+
+
+@pytest.mark.parametrize("path", chapters.chapters(), ids=lambda path: path.stem)
 def test_a_chapters_modules_are_those_that_grimp_finds(path):
     graph = grimp.build_graph("companion", cache_dir=None)
     named = chaptercache._imports(ast.parse("\n".join(chaptercache._code(path))))
