@@ -5,6 +5,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import typing
 
 import pytest
 
@@ -61,6 +62,8 @@ def sections(text):
 def parameters(thing):
     """The names a caller may pass."""
     if inspect.isclass(thing):
+        if typing.is_typeddict(thing) or hasattr(thing, "_fields"):
+            return list(thing.__annotations__)
         if "__init__" not in vars(thing):
             return []
         thing = vars(thing)["__init__"]

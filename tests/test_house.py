@@ -312,6 +312,16 @@ def test_importing_companion_alone_or_its_sizes_does_not_even_import_torch(room)
     assert result.stdout.strip() == "False", result.stderr
 
 
+# ---- size ------------------------------------------------------------------------------------
+
+
+def test_no_file_of_the_package_is_longer_than_350_lines():
+    files = [path for kind in ("*.py", "*.js") for path in (ROOT / "companion").rglob(kind)]
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
+    assert len(files) > 40
+    assert not {path.name: count for path, count in lengths.items() if count > 350}
+
+
 # ---- the tests themselves --------------------------------------------------------------------
 
 

@@ -106,19 +106,7 @@ def torus(
     tensor([[0, 0, 0, 0, 1, 1, 1, 1],
             [0, 0, 1, 1, 2, 2, 3, 3]])
     """
-    if grid not in ("half-step", "published"):
-        raise ValueError(f"grid is {grid!r}: 'half-step' or 'published' is needed, take one.")
-    if not 2 <= bands <= min(side, test_side):
-        raise ValueError(
-            f"bands is {bands}, side {side} and test_side {test_side}: at least 2 bands and no "
-            f"more than the rings of either grid are needed, change one of them."
-        )
-    if not 0 < minor_radius < major_radius:
-        raise ValueError(
-            f"minor_radius is {minor_radius} and major_radius {major_radius}: "
-            f"0 < minor_radius < major_radius is needed for a torus that does not meet itself, "
-            f"change one of them."
-        )
+    _refuse_what_is_no_torus(grid, bands, min(side, test_side), minor_radius, major_radius)
     not_negative(noise=noise)
     generator = torch.Generator().manual_seed(seed)
 
@@ -127,11 +115,7 @@ def torus(
         ring = major_radius + minor_radius * t.cos()
         x = torch.stack([ring * p.cos(), ring * p.sin(), minor_radius * t.sin()], dim=1)
         x = x + noise * torch.randn(x.shape, generator=generator, dtype=torch.float64)
-        index = torch.arange(side**2)
-        half_steps = 2 * torch.div(index, side, rounding_mode="floor") + 1
-        whole = torch.div(half_steps * bands, 2 * side, rounding_mode="floor")
-        cut = torch.div(index * bands, side**2, rounding_mode="floor")
-        return x, whole if grid == "half-step" else cut
+        return x, _bands(side, bands, whole=grid == "half-step")
 
     x_train, y_train = surface(side)
     x_test, y_test = surface(test_side)
@@ -143,9 +127,36 @@ def torus(
     )
 
 
+def _refuse_what_is_no_torus(
+    grid: str, bands: int, rings: int, minor_radius: float | int, major_radius: float | int
+) -> None:
+    if grid not in ("half-step", "published"):
+        raise ValueError(f"grid is {grid!r}: 'half-step' or 'published' is needed, take one.")
+    if not 2 <= bands <= rings:
+        raise ValueError(
+            f"bands is {bands} and the smaller of side and test_side {rings}: at least 2 bands "
+            f"and no more than the rings of either grid are needed, change one of them."
+        )
+    if not 0 < minor_radius < major_radius:
+        raise ValueError(
+            f"minor_radius is {minor_radius} and major_radius {major_radius}: "
+            f"0 < minor_radius < major_radius is needed for a torus that does not meet itself, "
+            f"change one of them."
+        )
+
+
 def _angles(side: int, start: float) -> tuple[Tensor, Tensor]:
     steps = 2 * math.pi * (torch.arange(side, dtype=torch.float64) + start) / side
     return steps.repeat_interleave(side), steps.repeat(side)
+
+
+def _bands(side: int, bands: int, *, whole: bool) -> Tensor:
+    """The band of each angle: of whole rings by their half steps, or cut by the flat index."""
+    index = torch.arange(side**2)
+    if not whole:
+        return torch.div(index * bands, side**2, rounding_mode="floor")
+    half_steps = 2 * torch.div(index, side, rounding_mode="floor") + 1
+    return torch.div(half_steps * bands, 2 * side, rounding_mode="floor")
 
 
 def _halvings(y: Tensor, bands: int) -> Tensor | None:
