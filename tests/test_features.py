@@ -101,7 +101,7 @@ def test_slabs_are_uniform_within_a_class():
 
 def test_jitter_blurs_both_features_and_nothing_else():
     options = dict(n=4000, dim=6, seed=3)
-    plain, blurred = slabs(0.5, **options, **F64), slabs(0.5, jitter=0.1, **options, **F64)
+    plain, blurred = slabs(0.5, **options, **F64), slabs(0.5, sigma=(0.1, 1.0), **options, **F64)
     moved = (blurred.x_train - plain.x_train) @ plain.directions
     # s.d. of an s.d. from 4,000 numbers: 1.1 %; five of these.
     assert torch.allclose(moved[:, :2].std(dim=0), torch.tensor(0.1, **F64), rtol=0.056)
@@ -129,9 +129,9 @@ def test_the_other_sentences_of_the_features():
         one_feature(-1)
     with pytest.raises(ValueError, match="eps is inf"):
         slabs(float("inf"))
-    for option in ("rho", "jitter"):
+    for option, wrong in (("rho", -1), ("sigma", (-1, 1.0)), ("sigma", (0.1, -1))):
         with pytest.raises(ValueError, match=rf"{option} is -1: a finite number"):
-            slabs(0.5, **{option: -1})
+            slabs(0.5, **{option: wrong})
     for given_, taken in ((4, 5), (1, 3), (-2, 3)):
         with pytest.raises(ValueError, match=rf"n_slabs is {given_}: an odd .* take {taken}"):
             slabs(0.5, n_slabs=given_)

@@ -291,6 +291,42 @@ def test_ruff_finds_nothing():
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+def functions(folder: Path):
+    """(where, node) of every function and method below a folder."""
+    for path in sorted(folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{path.relative_to(folder).as_posix()}: {node.name}", node
+
+
+def lines(node: ast.FunctionDef) -> int:
+    """From the line of `def` to the last one, the docstring apart."""
+    text, documented = node.body[0], ast.get_docstring(node) is not None
+    return node.end_lineno - node.lineno + 1 - documented * (text.end_lineno - text.lineno + 1)
+
+
+def test_no_function_is_longer_than_40_lines():
+    lengths = {(where, node.lineno): lines(node) for where, node in functions(ROOT / "companion")}
+    assert len(lengths) > 300
+    assert not {where: count for where, count in lengths.items() if count > 40}
+
+
+def test_no_public_function_but_pgd_takes_more_than_nine_arguments():
+    many = set()
+    for where, node in functions(ROOT / "companion"):
+        given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        names = [argument.arg for argument in given if argument.arg not in ("self", "cls")]
+        if len(names) > 9 and (not node.name.startswith("_") or node.name == "__init__"):
+            many.add(where)
+    assert {where.split(": ")[1] for where in many} <= {"pgd"}, many
+
+
+def test_the_lines_of_a_function_are_counted_without_its_docstring(tmp_path):
+    (tmp_path / "a.py").write_text('def f(x):\n    """One.\n\n    Two.\n    """\n    return x\n')
+    ((where, node),) = functions(tmp_path)
+    assert where == "a.py: f" and lines(node) == 2
+
+
 def test_importing_the_package_imports_nothing_heavy():
     light = ("storage", "models", "datasets", "distances", "training", "ensembles")
     light += ("isometry", "attacks", "decision", "run", "book.claims")

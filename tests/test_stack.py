@@ -245,7 +245,7 @@ def test_gradients_and_stretch_pass_through_all_blocks_after_a_frozen_fit():
 
 
 def test_a_frozen_front_end_that_kept_distances_can_be_cut_again():
-    toy = torus(side=8, bands=4, major_radius=0.67, minor_radius=0.33, test_side=8)
+    toy = torus(side=8, bands=4, radii=(0.67, 0.33), test_side=8)
     end = {}
     for beta in (0, 10):
         stack = initialised(lambda: IsometricStack(3, [(12,) * 3, (12,) * 3], (2, 4)), 0)

@@ -191,7 +191,7 @@ def test_noise_has_its_size_and_is_drawn_anew_for_the_test():
 
 
 def test_rescaling_is_global_after_the_noise_and_by_the_training_samples():
-    options = dict(major_radius=0.67, minor_radius=0.33, noise=1e-3, seed=2)
+    options = dict(radii=(0.67, 0.33), noise=1e-3, seed=2)
     plain, scaled = torus(**options, **F64), torus(rescale=True, **options, **F64)
     low, high = plain.x_train.min(), plain.x_train.max()
     assert (scaled.x_train.min().item(), scaled.x_train.max().item()) == (0, 1)
@@ -204,8 +204,8 @@ def test_the_sentences_of_the_torus(as_a_user):
     for options in ({"bands": 1}, {"bands": 41}, {"test_side": 7}):
         with pytest.raises(ValueError, match=r"bands is .*: at least 2 bands .* change one of"):
             torus(**options)
-    for options in ({"minor_radius": 1.0}, {"minor_radius": 0}, {"major_radius": float("nan")}):
-        with pytest.raises(ValueError, match="0 < minor_radius < major_radius is needed"):
-            torus(**options)
+    for radii in ((1.0, 1.0), (1.0, 0), (float("nan"), 0.66), (1.0,)):
+        with pytest.raises(ValueError, match="R and r with 0 < r < R are needed"):
+            torus(radii=radii)
     with pytest.raises(ValueError, match="noise is -1: a finite number that is not negative"):
         torus(noise=-1)

@@ -70,11 +70,10 @@ def slabs(
     eps: float | int,
     *,
     rho: float | int = 10.0,
-    sigma: float | int = 1.0,
+    sigma: float | int | tuple[float | int, float | int] = 1.0,
     n: int = 4000,
     dim: int = 100,
     n_slabs: int = 5,
-    jitter: float | int = 0.0,
     n_test: int = 1000,
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
@@ -89,11 +88,11 @@ def slabs(
     Args:
         eps: Half the distance of the classes along u_1.
         rho: Distance of neighbouring slabs along u_2.
-        sigma: Standard deviation of the noise along u_3 ... u_D.
+        sigma: Standard deviation of the noise along u_3 ... u_D; of two numbers the first is that
+            along u_1 and u_2, which by default have none.
         n: How many training samples, at least 2.
         dim: D, how many axes a sample has, at least 2.
         n_slabs: How many slabs, an odd number from 3 on.
-        jitter: Standard deviation of Gaussian noise along u_1 and u_2; by default none.
         n_test: How many test samples, at least 2.
         seed: What directions, labels, slabs and noise are drawn with.
         dtype: The dtype of samples and directions; by default float32.
@@ -102,8 +101,8 @@ def slabs(
         The data, named `slabs`, with its `directions`.
 
     Raises:
-        ValueError: For a negative or infinite eps, rho, sigma or jitter, a size below 2, and an
-            n_slabs that is even or below 3.
+        ValueError: For a negative or infinite eps, rho or sigma, a size below 2, and an n_slabs
+            that is even or below 3.
 
     Construction after Ortiz-Jimenez, Modas, Moosavi-Dezfooli, Frossard (2020), constants ours.
 
@@ -111,7 +110,9 @@ def slabs(
     >>> (data.x_train @ data.directions[:, 1]).round().unique()        # five slabs, 10 apart
     tensor([-20., -10.,   0.,  10.,  20.])
     """
-    not_negative(eps=eps, rho=rho, sigma=sigma, jitter=jitter)
+    jitter, sigma = sigma if isinstance(sigma, tuple) else (0.0, sigma)
+    not_negative(eps=eps, rho=rho, sigma=sigma)
+    not_negative(sigma=jitter)
     _large_enough(n=n, n_test=n_test, dim=dim)
     if n_slabs < 3 or n_slabs % 2 == 0:
         raise ValueError(

@@ -57,8 +57,7 @@ def torus(
     *,
     side: int = 40,
     bands: int = 8,
-    major_radius: float | int = 1.0,
-    minor_radius: float | int = 0.66,
+    radii: tuple[float | int, float | int] = (1.0, 0.66),
     grid: Literal["half-step", "published"] = "half-step",
     noise: float | int = 0.0,
     rescale: bool = False,
@@ -75,8 +74,7 @@ def torus(
     Args:
         side: How many angles of either kind the training grid has.
         bands: How many classes, from 2 to the number of rings of either grid.
-        major_radius: R, from the centre to the middle of the tube.
-        minor_radius: r of the tube, smaller than R.
+        radii: R, from the centre to the middle of the tube, and r of the tube, smaller than R.
         grid: "half-step": angles 2 pi (i + 1/2) / side, label floor(bands t / 2 pi), so that a
             band is made of whole rings and the first halving (upper and lower half) can be cut by
             a plane. "published": angles 2 pi i / side, labels cut the flattened index into equal
@@ -106,14 +104,15 @@ def torus(
     tensor([[0, 0, 0, 0, 1, 1, 1, 1],
             [0, 0, 1, 1, 2, 2, 3, 3]])
     """
-    _refuse_what_is_no_torus(grid, bands, min(side, test_side), minor_radius, major_radius)
+    _refuse_what_is_no_torus(grid, bands, min(side, test_side), radii)
     not_negative(noise=noise)
     generator = torch.Generator().manual_seed(seed)
+    R, r = radii
 
     def surface(side: int) -> tuple[Tensor, Tensor]:
         t, p = _angles(side, 0.5 if grid == "half-step" else 0.0)
-        ring = major_radius + minor_radius * t.cos()
-        x = torch.stack([ring * p.cos(), ring * p.sin(), minor_radius * t.sin()], dim=1)
+        ring = R + r * t.cos()
+        x = torch.stack([ring * p.cos(), ring * p.sin(), r * t.sin()], dim=1)
         x = x + noise * torch.randn(x.shape, generator=generator, dtype=torch.float64)
         return x, _bands(side, bands, whole=grid == "half-step")
 
@@ -128,7 +127,7 @@ def torus(
 
 
 def _refuse_what_is_no_torus(
-    grid: str, bands: int, rings: int, minor_radius: float | int, major_radius: float | int
+    grid: str, bands: int, rings: int, radii: tuple[float | int, float | int]
 ) -> None:
     if grid not in ("half-step", "published"):
         raise ValueError(f"grid is {grid!r}: 'half-step' or 'published' is needed, take one.")
@@ -137,11 +136,10 @@ def _refuse_what_is_no_torus(
             f"bands is {bands} and the smaller of side and test_side {rings}: at least 2 bands "
             f"and no more than the rings of either grid are needed, change one of them."
         )
-    if not 0 < minor_radius < major_radius:
+    if not (len(radii) == 2 and 0 < radii[1] < radii[0]):
         raise ValueError(
-            f"minor_radius is {minor_radius} and major_radius {major_radius}: "
-            f"0 < minor_radius < major_radius is needed for a torus that does not meet itself, "
-            f"change one of them."
+            f"radii is {radii}: R and r with 0 < r < R are needed for a torus that does not meet "
+            f"itself, change one of them."
         )
 
 

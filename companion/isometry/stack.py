@@ -242,17 +242,14 @@ def fit_stack(
     """
     _refuse_hierarchy(y, stack.classes)
     refuse_samples(x, y, axes=2)
-    betas = _per_level(beta, len(stack.classes), "beta")
+    betas = _per_level(beta, len(stack.classes), "beta", refuse_weight)
     losses = _per_level(loss, len(stack.classes), "loss")
-    for value in betas:
-        refuse_weight(value)
     chosen = _chosen(levels, len(stack.classes))
 
     def turns(step, indices):
-        (index,) = indices
-        inputs = x[index]
+        inputs = x[indices[0]]
         for b in chosen:
-            labels = y[index, b]
+            labels = y[indices[0], b]
             with torch.set_grad_enabled(not frozen):
                 below = stack.tap(b - 1, inputs)
             z = stack.climb(b, below)
@@ -263,24 +260,24 @@ def fit_stack(
             yield Turn(total, cross_entropy, logits, labels)
 
     stack.train()
+    shape = (len(chosen),)
     curves = train(
-        turns, stack.parameters(), x, recipe, seeds=(seed,), shape=(len(chosen),),
-        label="fit_stack",
-    )  # fmt: skip
+        turns, stack.parameters(), x, recipe, seeds=(seed,), shape=shape, label="fit_stack"
+    )
     stack.eval()
     refuse_divergence(curves.loss)
-    return StackHistory(
-        curves.loss, curves.cross_entropy, curves.accuracy, chosen, recipe.steps(len(x))
-    )
+    return StackHistory(**vars(curves), levels=chosen, steps_per_epoch=recipe.steps(len(x)))
 
 
-def _per_level(values, levels: int, name: str) -> tuple:
+def _per_level(values, levels: int, name: str, refuse: Callable = lambda value: None) -> tuple:
     values = tuple(values) if isinstance(values, Sequence) else (values,) * levels
     if len(values) != levels:
         raise ValueError(
             f"{name} holds {len(values)} values and the stack has {levels} levels: pass one for "
             "all levels, or one for each."
         )
+    for value in values:
+        refuse(value)
     return values
 
 

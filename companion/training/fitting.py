@@ -99,8 +99,9 @@ def fit(
         y: Labels (n,), int64, on the same device.
         recipe: Epochs, batches, optimizer, schedule.
         penalty: penalty(model, x, y) is a scalar added to the loss of a batch, its weight inside.
-            One that has `layers`, names as `models.representations` gives them, is asked for
-            penalty.on({name: activations}, x, y) instead and costs no forward pass of its own.
+            One that has the method `on` and `layers`, names as `models.representations` gives
+            them, is asked for penalty.on({name: activations}, x, y) instead and costs no forward
+            pass of its own.
         perturb: perturb(model, x, y) replaces the inputs of a batch: adversarial training.
         until: Stop after the first epoch whose mean cross-entropy, without the penalty, is at
             most this; the learning rate keeps the schedule of the whole run. None: train to the
@@ -131,37 +132,55 @@ def fit(
     refuse_samples(x, y)
     _refuse_snapshots(snapshots, recipe.epochs * recipe.steps(len(x)))
     _refuse_until(until)
-    layers = getattr(penalty, "layers", ())
+    layers = penalty.layers if hasattr(penalty, "on") else ()
     kept: dict[int, dict[str, Tensor]] = {}
 
     def turns(step, indices):
-        (index,) = indices
         if step in snapshots:
             kept[step] = _state(model)
-        inputs, labels = x[index], y[index]
+        inputs, labels = x[indices[0]], y[indices[0]]
         if perturb is not None:
             inputs = perturb(model, inputs, labels)
-        with recorded(model, layers) if layers else nullcontext() as record:
-            logits = model(inputs)
+        logits, activations = _forward(model, inputs, layers)
         if step == 0:
             _refuse_logits(logits, len(inputs))
             refuse_labels(y, logits)
-        loss = cross_entropy = functional.cross_entropy(wide(logits), labels)
-        if layers:
-            loss = loss + penalty.on(record.named(layers), inputs, labels)
-        elif penalty is not None:
-            loss = loss + penalty(model, inputs, labels)
+        cross_entropy = functional.cross_entropy(wide(logits), labels)
+        loss = _penalised(cross_entropy, penalty, model, activations, inputs, labels)
         yield Turn(loss, cross_entropy, logits, labels)
 
     model.train()
     curves = train(turns, model.parameters(), x, recipe, seeds=(seed,), until=until)
     model.eval()
-    last = len(curves.loss) * recipe.steps(len(x))
-    if last in snapshots:
+    if (last := len(curves.loss) * recipe.steps(len(x))) in snapshots:
         kept[last] = _state(model)
     refuse_divergence(curves.loss)
     _refuse_unreached(curves.cross_entropy, until)
     return History(curves.loss, curves.cross_entropy, curves.accuracy, recipe.steps(len(x)), kept)
+
+
+def _forward(
+    model: nn.Module, x: Tensor, layers: Collection[str]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Logits of a batch, and what the layers asked for gave on the way."""
+    with recorded(model, layers) if layers else nullcontext() as record:
+        logits = model(x)
+    return logits, record.named(layers) if layers else {}
+
+
+def _penalised(
+    cross_entropy: Tensor,
+    penalty: Penalty | None,
+    model: nn.Module,
+    activations: dict[str, Tensor],
+    x: Tensor,
+    y: Tensor,
+) -> Tensor:
+    if penalty is None:
+        return cross_entropy
+    if hasattr(penalty, "on"):
+        return cross_entropy + penalty.on(activations, x, y)
+    return cross_entropy + penalty(model, x, y)
 
 
 def _state(model: nn.Module) -> dict[str, Tensor]:

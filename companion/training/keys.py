@@ -28,7 +28,7 @@ __all__ = ["fresh", "key", "meaning", "training_code"]
 TRAINS: dict[str, tuple[str, ...] | None] = {
     "training/recipe.py": None,
     "training/loop.py": None,
-    "training/fitting.py": ("fit", "initialised"),
+    "training/fitting.py": ("fit", "initialised", "_forward", "_penalised"),
     "training/keys.py": ("fresh",),
     "training/references.py": ("FITTED", "_make", "_fit"),
     "models.py": ("MLP", "LeNet", "Activation", "ACTIVATIONS", "_activation"),
