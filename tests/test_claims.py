@@ -218,6 +218,8 @@ def expected(effect, control, rival):
         ("missed", ..., ..., "does not hold here"),
         ("met", "met", ..., "true but not specific"),
         ("met", ..., "met", "holds for another reason"),
+        ("met", "undecided", ..., "not separable here"),
+        ("met", ..., "undecided", "not separable here"),
         ("met", ..., ..., "holds"),
     ]
     given = (effect, control, rival)

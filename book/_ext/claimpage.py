@@ -29,12 +29,12 @@ VERDICTS = {
 }
 
 MEANINGS = {
-    "holds": "The effect met its bound; no control and no rival did.",
+    "holds": "The effect met its bound; control and rival, where there are any, missed it.",
     "holds for another reason": "The effect is there, and a duller explanation does as well.",
     "true but not specific": "The effect is there, and a network that learned nothing of the kind "
     "shows it, too.",
-    "not separable here": "The interval contains the bound: at this size the experiment cannot "
-    "tell.",
+    "not separable here": "An interval contains the bound, of the effect, its control or its "
+    "rival: at this size the experiment cannot tell.",
     "does not hold here": "The effect missed its bound.",
 }
 
@@ -125,7 +125,7 @@ def strip(test: dict, scale: tuple[float, float]) -> str:
 
 def _in_place(record: dict, address: str) -> str:
     said = [
-        f"{role} {' '.join(filter(None, interval(record[role])))}: {_outcome(record[role], role)}"
+        f"{role} {' '.join(filter(None, interval(record[role])))}: {record[role]['outcome']}"
         for role in ROLES
         if record[role]
     ]
@@ -202,14 +202,9 @@ def _test(run: dict | None, role: str, scale: tuple[float, float]) -> str:
     return (
         f'<span class="ng-measured">{mean}</span> <span class="ng-interval">{spread}</span>'
         f"{strip(test, scale)}"
-        f'<span class="ng-outcome">{html.escape(test["bound"])}: <b>{_outcome(test, role)}</b>'
+        f'<span class="ng-outcome">{html.escape(test["bound"])}: <b>{test["outcome"]}</b>'
         "</span>"
     )
-
-
-def _outcome(test: dict, role: str) -> str:
-    undecided = role != "effect" and test["outcome"] == "undecided"
-    return "undecided, counts as not met" if undecided else test["outcome"]
 
 
 def _verdict(run: dict | None) -> str | None:

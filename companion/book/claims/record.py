@@ -46,8 +46,8 @@ def check(
     """Derive the verdict of one claim and compare it with the one recorded for `data`.
 
     In this order: effect undecided, "not separable here"; missed, "does not hold here"; control
-    met, "true but not specific"; rival met, "holds for another reason"; otherwise "holds". An
-    undecided control or rival counts as not met.
+    met, "true but not specific"; rival met, "holds for another reason"; one of the two undecided,
+    "not separable here"; otherwise "holds".
 
     Args:
         key: The claim's name, "chapter/word".
@@ -162,6 +162,9 @@ def _verdict(effect: Measured, control: Measured | None, rival: Measured | None)
         return "true but not specific"
     if rival is not None and rival.outcome == "met":
         return "holds for another reason"
+    # A wide interval of a control must not make a claim stronger than a narrow one would.
+    if "undecided" in {part.outcome for part in (control, rival) if part is not None}:
+        return "not separable here"
     return "holds"
 
 
