@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clouds import points, rotation
 from companion.distances import cloud, intrinsic_dimension, neural_collapse
 
 few = settings(max_examples=20)
@@ -17,16 +18,8 @@ def generator(seed):
     return torch.Generator().manual_seed(seed)
 
 
-def points(seed, n, dim, dtype=torch.float64):
-    return torch.randn(n, dim, generator=generator(seed), dtype=dtype)
-
-
 def cube(seed, n, dim, dtype=torch.float64):
     return torch.rand(n, dim, generator=generator(seed), dtype=dtype)
-
-
-def rotation(seed, dim):
-    return torch.linalg.qr(points(seed, dim, dim))[0]
 
 
 # --- intrinsic dimension -------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
+from clouds import points, rotation
 from companion.distances import metric
 from companion.isometry import (
     isometry_loss,
@@ -26,14 +27,6 @@ LOSSES = {
     "normalised, 2022": normalised_isometry_loss_2022,
 }
 each_loss = pytest.mark.parametrize("name", LOSSES)
-
-
-def points(seed, n, dim, dtype=torch.float64):
-    return torch.randn(n, dim, generator=torch.Generator().manual_seed(seed), dtype=dtype)
-
-
-def rotation(seed, dim):
-    return torch.linalg.qr(points(seed, dim, dim))[0]
 
 
 def slow(name, x, z, y, scale=1.0):

@@ -6,18 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import gradcheck, gradgradcheck
 
+from clouds import points, rotation
 from companion.distances import metric, pairwise, within_class
 
 sizes = given(seed=st.integers(0, 10**6), n=st.integers(1, 12), dim=st.integers(1, 6))
 few = settings(max_examples=30)
-
-
-def points(seed, n, dim, dtype=torch.float64):
-    return torch.randn(n, dim, generator=torch.Generator().manual_seed(seed), dtype=dtype)
-
-
-def rotation(seed, dim):
-    return torch.linalg.qr(points(seed, dim, dim))[0]
 
 
 def slow(x, other):
