@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-__all__ = ["borrowed", "chunks", "refuse_nan"]
+__all__ = ["borrowed", "chunks", "refuse_logits", "refuse_nan"]
 
 # Numbers held at once by one chunk: 2**24 float32 values are 64 MiB, small beside any network.
 BUDGET = 2**24
@@ -95,6 +95,28 @@ def refuse_nan(answer: Tensor) -> None:
         raise ValueError(
             f"The model answers NaN for {bad} of {len(answer)} samples: a measurement needs "
             "numbers, so check its weights and the input, or train it again with a smaller step."
+        )
+
+
+def refuse_logits(logits: Tensor, n: int | None = None) -> None:
+    """Name answers that are no logits (n, C) of two classes or more: in one column all agree.
+
+    Args:
+        logits: What a model answered, of any shape.
+        n: How many samples it was given; by default None: as many as there are rows.
+
+    Raises:
+        ValueError: For other axes, another number of rows, and fewer than two columns.
+
+    >>> refuse_logits(torch.zeros(5, 2), 5)
+    """
+    rows = logits.shape[:1].numel() if n is None else n
+    if logits.ndim != 2 or len(logits) != rows or logits.shape[1] < 2:
+        given = "" if n is None else f" for {n} samples"
+        raise ValueError(
+            f"The logits have shape {tuple(logits.shape)}{given}: a class and its rival are "
+            "needed for each sample, so give (n, C) with C of 2 or more; for one logit z those of "
+            "the two classes, (0, z)."
         )
 
 

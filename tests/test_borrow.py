@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from companion.borrow import BUDGET, borrowed, chunks
+from companion.borrow import BUDGET, borrowed, chunks, refuse_logits
 
 
 def network() -> nn.Sequential:
@@ -101,6 +101,27 @@ def test_a_model_is_given_back_when_it_is_refused() -> None:
 def test_meta_is_not_looked_at() -> None:
     with borrowed(nn.Linear(2, 2, device="meta"), torch.ones(3, 2, device="meta")) as lent:
         assert lent(torch.ones(3, 2, device="meta")).is_meta
+
+
+@pytest.mark.parametrize(
+    ("shape", "n", "sentence"),
+    [
+        ((4,), None, r"logits have shape \(4,\): a class and its rival"),
+        ((), None, r"logits have shape \(\): "),
+        ((4, 1), None, r"logits have shape \(4, 1\): .* those of the two classes, \(0, z\)"),
+        ((4, 3, 1), None, r"logits have shape \(4, 3, 1\): .* give \(n, C\) with C of 2 or more"),
+        ((4, 3), 5, r"logits have shape \(4, 3\) for 5 samples: "),
+    ],
+)
+def test_answers_that_are_no_logits(shape: tuple[int, ...], n: int | None, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        refuse_logits(torch.zeros(shape), n)
+
+
+def test_logits_pass() -> None:
+    refuse_logits(torch.zeros(4, 2))
+    refuse_logits(torch.zeros(4, 2), 4)
+    refuse_logits(torch.zeros(0, 2), 0)
 
 
 @pytest.mark.parametrize(

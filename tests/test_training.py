@@ -220,12 +220,12 @@ def test_nan_in_a_later_chunk_is_named(monkeypatch) -> None:
         (
             dict(model=MLP((4, 1)), y=torch.zeros(60).long()),
             ValueError,
-            r"answers 60 samples with shape \(60, 1\): logits \(n, C\) are needed",
+            r"logits have shape \(60, 1\) for 60 samples: a class and its rival are needed",
         ),
         (
             dict(model=nn.Sequential(MLP((4, 3)), nn.Unflatten(1, (3, 1, 1)))),
             ValueError,
-            r"answers 60 samples with shape \(60, 3, 1, 1\): logits",
+            r"logits have shape \(60, 3, 1, 1\) for 60 samples",
         ),
         (dict(until=-1.0), ValueError, "until = -1.0: the cross-entropy at which to stop is a po"),
         (dict(until=float("nan")), ValueError, "until = nan: the cross-entropy at which"),
@@ -277,9 +277,9 @@ def test_the_sentences_of_a_recipe(change, sentence, as_a_user) -> None:
     [
         (torch.eye(2), torch.zeros(3).long(), "x has 2 samples and y has 3 labels"),
         (torch.eye(2), torch.tensor([[0], [1]]), r"y has shape \(2, 1\): one label per sample"),
-        (torch.eye(3)[:, :1], torch.tensor([0, 0, 0]), r"answers 3 samples with shape \(3, 1\)"),
-        (torch.eye(2)[..., None, None], torch.tensor([0, 1]), r"with shape \(2, 2, 1, 1\): log"),
-        (torch.ones(2), torch.tensor([0, 1]), r"answers 2 samples with shape \(2,\): logits"),
+        (torch.eye(3)[:, :1], torch.tensor([0, 0, 0]), r"shape \(3, 1\) for 3 samples"),
+        (torch.eye(2)[..., None, None], torch.tensor([0, 1]), r"shape \(2, 2, 1, 1\) for 2"),
+        (torch.ones(2), torch.tensor([0, 1]), r"shape \(2,\) for 2 samples"),
     ],
 )
 def test_what_would_broadcast_has_no_accuracy(logits, y, sentence, as_a_user) -> None:
@@ -288,7 +288,7 @@ def test_what_would_broadcast_has_no_accuracy(logits, y, sentence, as_a_user) ->
 
 
 def test_a_row_that_is_lost_has_no_accuracy(as_a_user) -> None:
-    with pytest.raises(ValueError, match=r"answers 4 samples with shape \(1, 4\): logits"):
+    with pytest.raises(ValueError, match=r"shape \(1, 4\) for 4 samples"):
         accuracy(lambda x: x[:1], torch.eye(4), torch.arange(4))
 
 

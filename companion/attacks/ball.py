@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["Bounds", "ball", "ends", "in_unit_ball", "refuse_outside", "steepest", "wide"]
+__all__ = ["Bounds", "ball", "ends", "in_unit_ball", "refuse_outside", "steepest", "with_axes_of"]
 
 Bounds = tuple[float | int | Tensor, float | int | Tensor]
 Ends = tuple[float | int | Tensor, float | int | Tensor]
@@ -98,10 +98,10 @@ def steepest(gradient: Tensor, norm: str) -> Tensor:
 
 def _length(x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     dtype = dtype or torch.promote_types(x.dtype, torch.float32)
-    return wide(torch.linalg.vector_norm(x.flatten(1), dim=1, dtype=dtype), x)
+    return with_axes_of(torch.linalg.vector_norm(x.flatten(1), dim=1, dtype=dtype), x)
 
 
-def wide(per_sample: Tensor, x: Tensor) -> Tensor:
+def with_axes_of(per_sample: Tensor, x: Tensor) -> Tensor:
     """One number per sample, with as many axes as x.
 
     Args:

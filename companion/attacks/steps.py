@@ -10,9 +10,16 @@ from torch.nn import functional
 
 from companion import borrow
 from companion import progress as bars
-from companion.attacks.ball import Bounds, ball, ends, in_unit_ball, refuse_outside, steepest, wide
+from companion.attacks.ball import (
+    Bounds,
+    ball,
+    ends,
+    in_unit_ball,
+    refuse_outside,
+    steepest,
+    with_axes_of,
+)
 from companion.decision import logit_gap
-from companion.decision.gaps import refuse_logits
 from companion.training.fitting import refuse_labels
 
 __all__ = ["LOSSES", "fgsm", "pgd"]
@@ -189,7 +196,7 @@ class _Best:
     def meet(self, point: Tensor, value: Tensor, wrong: Tensor) -> None:
         self.nan = self.nan | value.isnan()
         better = (wrong & ~self.wrong) | ((wrong == self.wrong) & (value > self.value))
-        self.point = point.where(wide(better, point), self.point)
+        self.point = point.where(with_axes_of(better, point), self.point)
         self.value, self.wrong = value.where(better, self.value), wrong | self.wrong
 
 
@@ -276,7 +283,7 @@ def _measure(loss: Loss) -> Measure:
     given = loss if callable(loss) else LOSSES[loss]
 
     def measured(logits: Tensor, y: Tensor) -> Tensor:
-        refuse_logits(logits)
+        borrow.refuse_logits(logits)
         refuse_labels(y, logits)
         value = given(logits, y)
         if value.shape != y.shape:

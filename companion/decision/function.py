@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from companion import borrow
-from companion.decision.gaps import classes, refuse_logits
+from companion.decision.gaps import classes
 from companion.decision.taylor import Taylor, difference, exact
 
 __all__ = ["DecisionFunction"]
@@ -68,7 +68,7 @@ class DecisionFunction:
         self._model, self._shape, self._chunk = model, x.shape, chunk
         with torch.no_grad(), borrow.borrowed(model, x) as lent:
             logits = torch.cat([lent(x[rows]) for rows in self._chunks()])
-        refuse_logits(logits)
+        borrow.refuse_logits(logits)
         borrow.refuse_nan(logits)
         self.own = logits.argmax(dim=1) if pair is None else classes("own", pair[1], logits)
         ranked = logits.argsort(dim=1, descending=True, stable=True)

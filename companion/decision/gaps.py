@@ -4,7 +4,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-__all__ = ["classes", "logit_gap", "logit_gaps", "refuse_logits"]
+from companion import borrow
+
+__all__ = ["classes", "logit_gap", "logit_gaps"]
 
 
 def logit_gaps(logits: Float[Tensor, "n C"], y: Int64[Tensor, " n"]) -> Float[Tensor, "n C"]:
@@ -23,7 +25,7 @@ def logit_gaps(logits: Float[Tensor, "n C"], y: Int64[Tensor, " n"]) -> Float[Te
     >>> logit_gaps(torch.tensor([[3.0, 1.0, 2.5]]), torch.tensor([0]))
     tensor([[   -inf, -2.0000, -0.5000]])
     """
-    refuse_logits(logits)
+    borrow.refuse_logits(logits)
     if y.shape != logits.shape[:1]:
         raise ValueError(
             f"y has shape {tuple(y.shape)} for {len(logits)} rows of logits: one class per row is "
@@ -53,23 +55,6 @@ def logit_gap(logits: Float[Tensor, "n C"], y: Int64[Tensor, " n"]) -> Float[Ten
     tensor([-0.5000])
     """
     return logit_gaps(logits, y).amax(dim=1)
-
-
-def refuse_logits(logits: Tensor) -> None:
-    """Logits (n, C) of two classes or more, or a sentence.
-
-    Args:
-        logits: What a model answered.
-
-    Raises:
-        ValueError: For other shapes.
-    """
-    if logits.ndim != 2 or logits.shape[1] < 2:
-        raise ValueError(
-            f"The logits have shape {tuple(logits.shape)}: a class and its rival are needed for "
-            "each sample, so pass (n, C) with C of 2 or more; for one logit z those of the two "
-            "classes, (0, z)."
-        )
 
 
 def classes(name: str, given: int | Tensor, logits: Tensor) -> Tensor:

@@ -143,7 +143,7 @@ def fit(
             inputs = perturb(model, inputs, labels)
         logits, activations = _forward(model, inputs, layers)
         if step == 0:
-            _refuse_logits(logits, len(inputs))
+            borrow.refuse_logits(logits, len(inputs))
             refuse_labels(y, logits)
         cross_entropy = functional.cross_entropy(wide(logits), labels)
         loss = _penalised(cross_entropy, penalty, model, activations, inputs, labels)
@@ -213,7 +213,7 @@ def accuracy(model: nn.Module, x: Float[Tensor, "n ..."], y: Int[Tensor, " m"]) 
         for part, labels in zip(x.split(size), y.split(size), strict=True):
             logits = lent(part)
             borrow.refuse_nan(logits)
-            _refuse_logits(logits, len(part))
+            borrow.refuse_logits(logits, len(part))
             correct += (logits.argmax(dim=1) == labels).sum()
     return float(correct) / len(x)
 
@@ -248,16 +248,6 @@ def _refuse_shapes(x: Tensor, y: Tensor, *, axes: int = 1) -> None:
         raise ValueError(
             f"y has shape {tuple(y.shape)}: one label per sample is needed, shape ({len(x)},); "
             "pass y.squeeze(1), or y.argmax(dim=1) where the labels are one-hot."
-        )
-
-
-def _refuse_logits(logits: Tensor, n: int) -> None:
-    """Answers in which no class is the largest of a row."""
-    if logits.ndim != 2 or len(logits) != n or logits.shape[1] < 2:
-        raise ValueError(
-            f"The model answers {n} samples with shape {tuple(logits.shape)}: logits (n, C) are "
-            "needed, one row per sample and one column for each of at least two classes; reshape "
-            "them, or give the model a column per class."
         )
 
 
