@@ -51,6 +51,13 @@ def test_both_forms_of_cka_agree_in_the_benchmark(capsys):
     assert all(row.errors["error"] < 1e-12 for row in rows[4:])
 
 
+def test_rulers_agree_with_their_alternatives_in_the_benchmark(capsys):
+    from benchmarks.rulers import main
+
+    # float32 quantiles and ranks of some hundred pairs, and a float64 decomposition.
+    assert all(row.errors["error"] < 1e-5 for row in main(small=True))
+
+
 def test_all_ways_to_a_hessian_agree_in_the_benchmark(capsys):
     from benchmarks.decision import main
 
