@@ -47,6 +47,7 @@ test colab: export COMPANION_DATASET := digits
 test colab: export NETWORK_GEOMETRY_FULL :=
 bench: export OMP_NUM_THREADS := 1
 bench: export MKL_NUM_THREADS := 1
+bench: export COMPANION_PROGRESS := 0
 
 .NOTPARALLEL:
 .PHONY: help book test pages colab chapter references lab normalize bench address clean clean-env environment
