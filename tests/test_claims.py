@@ -1,5 +1,6 @@
 """The ledger: intervals, verdicts, the comparison with what was recorded, and what is shown."""
 
+import dataclasses
 import html.parser
 import itertools
 import json
@@ -7,6 +8,7 @@ import math
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import nbformat
@@ -21,9 +23,9 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from companion import run
 from companion.book import claims
 
-MET = claims.test(1, at_least=0)
-MISSED = claims.test(-1, at_least=0)
-UNDECIDED = claims.test([-1, 1], at_least=0)
+MET = claims.test([1, 1, 1], at_least=0)
+MISSED = claims.test([-1, -1, -1], at_least=0)
+UNDECIDED = claims.test([-1, 0, 1], at_least=0)
 FIVE = "'holds', 'holds for another reason', 'true but not specific', "
 
 
@@ -61,6 +63,7 @@ def check(**changes):
         "says": "Training tears.",
         "effect": MET,
         "because": "five seeds",
+        "paper": "a reader's guess",
         "verdicts": {"digits": "holds"},
     } | changes
     return claims.check(form.pop("key"), **form)
@@ -70,8 +73,8 @@ def check(**changes):
 
 
 def test_one_number_is_its_own_interval():
-    assert claims.test(0.25, at_least=0.2) == claims.Measured(
-        (0.25,), 0.25, 0.25, 0.25, "at least 0.2", "met"
+    assert claims.test(0.25, at_least=0.2, exact=True) == claims.Measured(
+        (0.25,), 0.25, 0.25, 0.25, 0.2, None, True, "met", None
     )
 
 
@@ -110,38 +113,105 @@ def test_numbers_come_in_many_forms(measured, values):
 
 
 @pytest.mark.parametrize(
-    "values, bound, outcome",
+    "bound, outcome",
     [
-        ([1, 2], {"at_least": 1}, "met"),  # the bound belongs to what meets it
-        ([1, 2], {"at_least": 1.5}, "undecided"),
-        ([1, 2], {"at_least": 2}, "undecided"),
-        ([1, 2], {"at_least": 2.1}, "missed"),
-        ([1, 2], {"at_most": 2}, "met"),
-        ([1, 2], {"at_most": 1.5}, "undecided"),
-        ([1, 2], {"at_most": 1}, "undecided"),
-        ([1, 2], {"at_most": 0.9}, "missed"),
-        ([1, 2], {"between": (1, 2)}, "met"),
-        ([1, 2], {"between": (1.5, 3)}, "undecided"),
-        ([1, 2], {"between": (0, 1.5)}, "undecided"),
-        ([1, 2], {"between": (1.2, 1.4)}, "undecided"),
-        ([1, 2], {"between": (3, 4)}, "missed"),
-        ([1, 2], {"between": (-1, 0)}, "missed"),
+        ({"at_least": 1}, "met"),  # the bound belongs to what meets it
+        ({"at_least": 1.5}, "undecided"),
+        ({"at_least": 2}, "undecided"),
+        ({"at_least": 2.1}, "missed"),
+        ({"at_most": 2}, "met"),
+        ({"at_most": 1.5}, "undecided"),
+        ({"at_most": 1}, "undecided"),
+        ({"at_most": 0.9}, "missed"),
+        ({"between": (1, 2)}, "met"),
+        ({"between": (1.5, 3)}, "undecided"),
+        ({"between": (0, 1.5)}, "undecided"),
+        ({"between": (1.2, 1.4)}, "undecided"),
+        ({"between": (3, 4)}, "missed"),
+        ({"between": (-1, 0)}, "missed"),
     ],
 )
-def test_an_interval_meets_misses_or_contains_a_bound(values, bound, outcome):
-    assert claims.test(values, **bound).outcome == outcome
+def test_an_interval_meets_misses_or_contains_a_bound(bound, outcome, monkeypatch):
+    assert claims.test([1, 2], **bound, exact=True).outcome == outcome
+    monkeypatch.setattr(run, "interval", lambda values: (1.0, 2.0))
+    assert claims.test([1, 1.5, 2], **bound).outcome == outcome
 
 
-def test_bounds_are_put_into_words():
-    assert claims.test(0, at_least=0.2).bound == "at least 0.2"
-    assert claims.test(0, at_most=1e-3).bound == "at most 0.001"
-    assert claims.test(0, between=(9.0, 15.0)).bound == "between 9 and 15"
+@pytest.mark.parametrize("measured", [5, [5], [5, 5]])
+def test_one_or_two_values_decide_only_where_nothing_was_drawn(measured):
+    for bound, outcome in ({"at_least": 1}, "met"), ({"at_most": 1}, "missed"):
+        assert claims.test(measured, **bound).outcome == "undecided"
+        assert claims.test(measured, **bound, exact=True).outcome == outcome
+        zero = np.zeros_like(measured)
+        assert claims.over(measured, zero, **bound).outcome == "undecided"
+        assert claims.over(measured, zero, **bound, exact=True).outcome == outcome
+    assert claims.test([5, 5, 5], at_least=1).outcome == "met"
+
+
+def test_bounds_are_numbers_and_put_into_words_where_they_are_shown():
+    for bound, numbers, words in (
+        ({"at_least": 0.2}, (0.2, None), "at least 0.2"),
+        ({"at_most": 1e-3}, (None, 0.001), "at most 0.001"),
+        ({"between": (9.0, 15)}, (9, 15), "between 9 and 15"),
+        ({"at_least": -0.0625}, (-0.0625, None), "at least -0.0625"),
+    ):
+        found = claims.test(0, **bound)
+        assert (found.at_least, found.at_most) == numbers
+        assert found.bound == claims.bound(*numbers) == words
+
+
+def test_a_test_prints_its_interval_bound_and_outcome():
+    assert str(claims.test([1, 2, 3], at_most=0)) == "2 (0.3141 to 3.686), at most 0: missed"
+
+
+# What is left over a control or a rival
+
+
+def test_differences_are_taken_seed_by_seed():
+    # 1 each time, though either side spreads by tens: what the seeds do to both cancels.
+    found = claims.over([11, 51, 91], [10, 50, 90], at_least=0.5)
+    assert (found.values, found.low, found.high) == ((1, 1, 1), 1, 1)
+    assert (found.other, found.outcome, found.at_least) == ((10, 50, 90), "met", 0.5)
+    assert claims.test([11, 51, 91], at_least=0.5).other is None
+
+
+def test_what_is_left_over_nothing_is_the_effect():
+    values = torch.tensor([0.1, 0.2, 0.4])
+    left, alone = claims.over(values, [0, 0, 0], at_most=1), claims.test(values, at_most=1)
+    assert left.values == alone.values
+    assert (left.mean, left.low, left.high) == (alone.mean, alone.low, alone.high)
+
+
+pairs = st.lists(st.tuples(*[st.integers(-1000, 1000)] * 2), min_size=1, max_size=8)
+
+
+@given(pairs, st.integers(-100, 100))
+def test_the_sides_change_places_with_the_sign(sides, bound):
+    effect, other = zip(*sides, strict=True)
+    forth = claims.over(effect, other, at_least=bound)
+    back = claims.over(other, effect, at_most=-bound)
+    assert (forth.outcome, forth.low, forth.high) == (back.outcome, -back.high, -back.low)
+
+
+def test_sentences_of_over():
+    with pytest.raises(
+        ValueError, match="^effect has 3 values and other 1, but they are differen"
+    ):
+        claims.over([1, 2, 3], 1, at_least=0)
+    with pytest.raises(ValueError, match="^value 2 of 2 of other is NaN, but every value must be"):
+        claims.over([1, 2], [1, math.nan], at_least=0)
+    with pytest.raises(ValueError, match="^effect is empty, but at least one number is needed"):
+        claims.over([], [1], at_least=0)
+    with pytest.raises(
+        ValueError, match=r"^0 bounds .*one is needed: pass at_least= or at_most=$"
+    ):
+        claims.over([1], [1])
 
 
 @given(st.floats(-1e6, 1e6), st.integers(1, 12))
 def test_equal_values_meet_a_bound_that_they_touch(value, n):
     # A mean that is rounded on its way could fall below the value all seeds agree on.
-    found = claims.test([value] * n, at_least=value)
+    found = claims.test([value] * n, at_least=value, exact=n < 3)
     assert (found.low, found.mean, found.high, found.outcome) == (value, value, value, "met")
 
 
@@ -189,7 +259,11 @@ def test_sentences_for_what_cannot_be_measured(measured, error, sentence):
 @pytest.mark.parametrize(
     "bounds, sentence",
     [
-        ({}, r"0 bounds were given \(none\), exactly one is needed: pass at_least="),
+        (
+            {},
+            r"0 bounds were given \(none\), exactly one is needed: pass at_least=, at_most= or "
+            r"between=\(low, high\)$",
+        ),
         ({"at_least": 0, "at_most": 1}, r"2 bounds were given \(at_least, at_most\), exactly"),
         ({"at_least": math.nan}, "value 1 of 1 of at_least is NaN, but every value must be"),
         ({"between": (2, 1)}, r"between is \(2, 1\), but a lower and a higher bound are needed"),
@@ -202,7 +276,9 @@ def test_sentences_for_bounds(bounds, sentence):
 
 
 def test_sentences_for_bounds_of_the_wrong_kind(as_a_user):
-    with pytest.raises(ValueError, match=r"^at_least is \(0, 1\), but one number is needed: at"):
+    with pytest.raises(
+        ValueError, match=r"^at_least is \(0, 1\), but one number is needed: pass a"
+    ):
         claims.test(0, at_least=(0, 1))
     with pytest.raises(ValueError, match=r"^between is \(0, 1, 2\), but a lower and a higher"):
         claims.test(0, between=(0, 1, 2))
@@ -216,8 +292,8 @@ def expected(effect, control, rival):
     table = [
         ("undecided", ..., ..., "not separable here"),
         ("missed", ..., ..., "does not hold here"),
-        ("met", "met", ..., "true but not specific"),
-        ("met", ..., "met", "holds for another reason"),
+        ("met", "missed", ..., "true but not specific"),
+        ("met", ..., "missed", "holds for another reason"),
         ("met", "undecided", ..., "not separable here"),
         ("met", ..., "undecided", "not separable here"),
         ("met", ..., ..., "holds"),
@@ -228,17 +304,23 @@ def expected(effect, control, rival):
             return verdict
 
 
-PARTS = {"met": MET, "missed": MISSED, "undecided": UNDECIDED, "absent": None}
+PARTS = {"met": MET, "missed": MISSED, "undecided": UNDECIDED}
+LEFT = {
+    "met": claims.over([2, 2, 2], [1, 1, 1], at_least=0.5),
+    "missed": claims.over([2, 2, 2], [2, 2, 2], at_least=0.5),
+    "undecided": claims.over([2], [1], at_least=0.5),
+    "absent": None,
+}
 
 
 @pytest.mark.parametrize(
     "effect, control, rival",
-    list(itertools.product(["met", "missed", "undecided"], PARTS, PARTS)),
+    list(itertools.product(PARTS, LEFT, LEFT)),
 )
 def test_the_verdict_for_every_combination(effect, control, rival, capsys, monkeypatch):
     monkeypatch.setenv("COMPANION_STRICT", "1")
     verdict = expected(effect, control, rival)
-    parts = {"effect": PARTS[effect], "control": PARTS[control], "rival": PARTS[rival]}
+    parts = {"effect": PARTS[effect], "control": LEFT[control], "rival": LEFT[rival]}
     check(**parts, verdicts={"digits": verdict})
     assert capsys.readouterr().out == "claim metric/tear: as recorded\n"
     assert claims.record._checked["metric/tear"]["verdict"] == verdict
@@ -249,14 +331,17 @@ def test_the_verdict_for_every_combination(effect, control, rival, capsys, monke
 
 def test_a_claim_that_differs_stops_a_strict_run_with_one_sentence(monkeypatch):
     monkeypatch.setenv("COMPANION_STRICT", "1")
-    effect = claims.test([0.1, 0.12, 0.11], at_least=0.2)
+    effect = [0.1, 0.12, 0.11]
     with pytest.raises(claims.ClaimDiffers) as raised:
-        check(effect=effect, control=claims.test(0.05, at_least=0.2))
+        check(
+            effect=claims.test(effect, at_least=0.2),
+            control=claims.over(effect, [0.06, 0.08, 0.07], at_least=0.1),
+        )
     assert str(raised.value) == (
         "claim metric/tear: recorded 'holds' on digits, this run says 'does not hold here' "
-        "(effect 0.11 (0.09314 to 0.1269), bound at least 0.2: missed; control 0.05, bound at "
-        "least 0.2: missed): undo what changed the measurement, or record the new verdict in its "
-        "chapter if it is the right one"
+        "(effect 0.11 (0.09314 to 0.1269), bound at least 0.2: missed; over the control 0.04 "
+        "(0.04 to 0.04), bound at least 0.1: missed): undo what changed the measurement, or "
+        "record the new verdict in its chapter if it is the right one"
     )
 
 
@@ -307,8 +392,12 @@ def test_the_size_is_in_the_name_that_the_chapter_gives_and_nowhere_else(outputs
 
 
 def test_the_output_and_its_record_are_those_the_book_reads(outputs):
+    effect = torch.tensor([0.5, 0.25])
     (output,) = outputs(
-        check, effect=claims.test(torch.tensor([0.5, 0.25]), at_least=0.2), paper="A (2022)"
+        check,
+        effect=claims.test(effect, between=(0.2, 0.6), exact=True),
+        rival=claims.over(effect, [0.25, 0.125], at_least=0.1, exact=True),
+        paper="A (2022)",
     )
     line = "claim metric/tear: as recorded"
     assert output.data == {
@@ -329,11 +418,24 @@ def test_the_output_and_its_record_are_those_the_book_reads(outputs):
             "mean": 0.375,
             "low": 0.25,
             "high": 0.5,
-            "bound": "at least 0.2",
+            "at_least": 0.2,
+            "at_most": 0.6,
+            "exact": True,
             "outcome": "met",
+            "other": None,
         },
         "control": None,
-        "rival": None,
+        "rival": {
+            "values": [0.25, 0.125],
+            "mean": 0.1875,
+            "low": 0.125,
+            "high": 0.25,
+            "at_least": 0.1,
+            "at_most": None,
+            "exact": True,
+            "outcome": "met",
+            "other": [0.25, 0.125],
+        },
     }
     assert json.loads(json.dumps(record, allow_nan=False)) == record
 
@@ -352,9 +454,19 @@ def test_checking_again_replaces_the_record_at_its_place(capsys):
         ({"key": "metric tear"}, ValueError, "the claim key is 'metric tear', but it becomes"),
         ({"key": ""}, ValueError, "the claim key is '', but it becomes part of an address: use"),
         ({"key": 'a"b'}, ValueError, "the claim key is 'a\"b', but it becomes part of an address"),
-        ({"says": " "}, ValueError, "claim metric/tear: says is ' ', but the claims page prints"),
-        ({"because": ""}, ValueError, "claim metric/tear: because is '', but the claims page"),
-        ({"data": ""}, ValueError, "claim metric/tear: data is '', but the claims page prints it"),
+        (
+            {"says": " "},
+            ValueError,
+            "claim metric/tear: says is ' ', but the book prints it: pass",
+        ),
+        ({"because": ""}, ValueError, "claim metric/tear: because is '', but the book prints"),
+        ({"data": ""}, ValueError, "claim metric/tear: data is '', but the book prints it: pass"),
+        ({"paper": None}, ValueError, "claim metric/tear: paper is None, but the book prints it"),
+        (
+            {"paper": ""},
+            ValueError,
+            "claim metric/tear: paper is '', but the book prints it: pass",
+        ),
         (
             {"verdicts": {"mnist": "Holds"}},
             ValueError,
@@ -363,13 +475,47 @@ def test_checking_again_replaces_the_record_at_its_place(capsys):
         ),
         ({"effect": 0.3}, TypeError, "claim metric/tear: effect is a float, but a measured quant"),
         ({"effect": None}, TypeError, "claim metric/tear: effect is a NoneType, but a measured"),
-        ({"rival": [1]}, TypeError, "claim metric/tear: rival is a list, but a measured quantity"),
+        (
+            {"rival": [1]},
+            TypeError,
+            "claim metric/tear: rival is a list, but a measured quantity with its bound is "
+            r"needed: pass rival=claims.over\(effect, rival, at_least=...\)$",
+        ),
+        (
+            {"control": MET},
+            ValueError,
+            "claim metric/tear: control is a test of the control alone, but what is left of "
+            "the effect over it is needed: pass "
+            r"control=claims.over\(effect, control, at_least=...\)$",
+        ),
+        (
+            {"effect": claims.test([0, 0, 0], at_most=0.3), "rival": LEFT["met"]},
+            ValueError,
+            "claim metric/tear: the effect is held at most 0.3 and what is left over the rival at "
+            "least 0.5, but both must go the same way: at_most=-0.1 belongs to at_most=0.3",
+        ),
+        (
+            {"control": claims.over([0, 0, 0], [1, 1, 1], at_most=-0.5)},
+            ValueError,
+            "claim metric/tear: the effect is held at least 0 and what is left over the control "
+            "at most -0.5, but both must go the same way",
+        ),
     ],
 )
 def test_sentences_of_check(as_a_user, changes, error, sentence):
     with pytest.raises(error, match=f"^{sentence}"):
         check(**changes)
     assert claims.record._checked == {}
+
+
+def test_what_is_left_of_a_distance_from_a_window_may_go_either_way(capsys):
+    stretch, untrained = [1.0, 1.02, 0.98], [0.6, 0.7, 0.5]
+    off = [[abs(1 - value) for value in side] for side in (stretch, untrained)]
+    check(
+        effect=claims.test(stretch, between=(0.9, 1.1)),
+        control=claims.over(*off, at_most=-0.1),
+    )
+    assert capsys.readouterr().out == "claim metric/tear: as recorded\n"
 
 
 # What is shown
@@ -397,29 +543,118 @@ class Page(html.parser.HTMLParser):
         self.text += data
 
 
+HOUR = types.SimpleNamespace(
+    name="metric", size="hour", date="2026-11-30", command="python tools/keep.py part/metric"
+)
+
+
+def kept(**values):
+    """A kept result of the chapter `metric`, as `results.kept` returns it."""
+    return types.SimpleNamespace(**vars(HOUR), values=values)
+
+
+def short(verdict, effect, control=None, rival=None):
+    parts = {"effect": effect, "control": control, "rival": rival}
+    return {"verdict": verdict} | {
+        w: part and dataclasses.asdict(part) for w, part in parts.items()
+    }
+
+
 def test_the_table_names_every_test_with_bound_and_verdict(outputs):
-    outputs(check, says="A <b> & C.", control=claims.test([0.1, 0.2, 0.3], at_least=0.5))
-    outputs(check, key="metric/other", effect=UNDECIDED)
+    control = claims.over([0.3, 0.5, 0.7], [0.2, 0.3, 0.4], at_least=0.5)
+    outputs(check, says="A <b> & C.", control=control)
+    outputs(check, key="metric/other", effect=UNDECIDED, paper="B (2022)")
     (output,) = outputs(claims.verdicts)
     page = Page(output.data["text/html"])
     tags = [tag for tag, _ in page.tags]
     assert tags.count("caption") == 1 and tags.count("tbody") == 2
     scopes = [attrs.get("scope") for tag, attrs in page.tags if tag == "th"]
-    assert scopes == ["col"] * 4 + ["rowgroup", "row", "row"] + ["rowgroup", "row"]
+    assert scopes == ["col"] * 2 + ["rowgroup", *["row"] * 4] + ["rowgroup", *["row"] * 3]
     assert [a["href"] for tag, a in page.tags if tag == "a"] == [
         "#claim-metric/tear",
         "#claim-metric/other",
     ]
-    assert "A <b> & C. On digits: holds." in page.text
-    assert "not separable here (recorded: holds)" in page.text
-    assert "control0.2 (0.03141 to 0.3686)at least 0.5missed" in page.text
+    assert "A <b> & C. (a reader's guess)ondigits, 3 seedsverdicttrue but not" in page.text
     assert output.data["text/plain"].splitlines() == [
-        "metric/tear on digits: holds",
-        "  effect  1, at least 0: met",
-        "  control 0.2 (0.03141 to 0.3686), at least 0.5: missed",
-        "metric/other on digits: not separable here (recorded: holds)",
-        "  effect  0 (-1 to 1), at least 0: undecided",
+        "metric/tear: A <b> & C. (a reader's guess)",
+        "  this run, digits, 3 seeds: true but not specific (recorded: holds)",
+        "    effect, at least 0: 1 (1 to 1), met",
+        "    over the control, at least 0.5: 0.2 (0.03141 to 0.3686), missed; control 0.3",
+        "metric/other: Training tears. (B (2022))",
+        "  this run, digits, 3 seeds: not separable here (recorded: holds)",
+        "    effect, at least 0: 0 (-1.686 to 1.686), undecided",
     ]
+    # Nothing is lost on the way to the page, and the two forms say the same.
+    for line in output.data["text/plain"].splitlines():
+        assert line.rpartition(": ")[2].partition(" (recorded")[0] in page.text
+
+
+def test_kept_values_stand_beside_those_of_the_build(outputs):
+    outputs(check, rival=LEFT["met"])
+    outputs(check, key="metric/toy", data="torus", verdicts={"torus": "holds"})
+    outputs(check, key="other/tear")
+    effect, other_bound = claims.test([3] * 5, at_least=0), claims.test([-1] * 4, at_least=2)
+    hour = kept(
+        digits={"tear": short("holds", effect, rival=LEFT["met"]), "gone": short("holds", MET)},
+        mnist={"tear": short("does not hold here", other_bound)},
+        torus={"toy": short("holds", claims.test(2, at_least=0, exact=True))},
+    )
+    (output,) = outputs(claims.beside, hour)
+    assert output.data["text/plain"].splitlines() == [
+        "Kept: the run of size hour of 2026-11-30, python tools/keep.py part/metric.",
+        "metric/tear: Training tears. (a reader's guess)",
+        "  this run, digits, 3 seeds: holds",
+        "    effect, at least 0: 1 (1 to 1), met",
+        "    over the rival, at least 0.5: 1 (1 to 1), met; rival 1",
+        "  kept, digits, 5 seeds: holds",
+        "    effect, at least 0: 3 (3 to 3), met",
+        "    over the rival, at least 0.5: 1 (1 to 1), met; rival 1",
+        "  kept, mnist, 4 seeds: does not hold here",
+        "    effect, at least 0: -1 (-1 to -1), at least 2: missed",
+        "metric/toy: Training tears. (a reader's guess)",
+        "  this run, torus, 3 seeds: holds",
+        "    effect, at least 0: 1 (1 to 1), met",
+        "  kept, torus, exact: holds",
+        "    effect, at least 0: 2, met",
+    ]
+    page = Page(output.data["text/html"])
+    assert page.text.startswith("Kept: the run of size hour of 2026-11-30, python tools/keep.py ")
+    # All blocks have as many columns as the widest, so that the table nests under one head.
+    spans = [int(attrs["colspan"]) for tag, attrs in page.tags if "colspan" in attrs]
+    assert spans == [2, 4, 4]
+    assert [tag for tag, _ in page.tags].count("td") == 3 * (4 + 3)
+    assert (
+        "effect, at least 01 (1 to 1), met3 (3 to 3), met-1 (-1 to -1), at least 2: " in page.text
+    )
+    assert "other/tear" not in page.text and "gone" not in page.text
+
+
+def test_a_test_that_only_one_run_has_leaves_the_other_empty(outputs):
+    outputs(check)
+    (output,) = outputs(claims.beside, kept(digits={"tear": short("holds", MET, LEFT["met"])}))
+    assert (
+        "over the control1 (1 to 1), at least 0.5: met; control 1"
+        in Page(output.data["text/html"]).text
+    )
+
+
+def test_the_other_side_of_an_effect_is_shown(outputs):
+    outputs(check, effect=claims.over([3, 4, 5], [2, 3, 4], at_least=0.5))
+    (output,) = outputs(claims.verdicts)
+    assert "effect, at least 0.5: 1 (1 to 1), met; other side 3" in output.data["text/plain"]
+
+
+def test_what_is_no_kept_result_is_refused():
+    with pytest.raises(
+        TypeError, match="^kept is a dict, but a kept result is needed: pass resul"
+    ):
+        claims.beside({"digits": {}})
+
+
+def test_before_a_claim_is_checked_nothing_stands_beside(outputs):
+    outputs(check, key="other/tear")
+    (output,) = outputs(claims.beside, kept(digits={}))
+    assert output.data["text/plain"] == "no claim of metric has been checked yet"
 
 
 def test_without_claims_the_table_says_so(outputs):
@@ -427,22 +662,28 @@ def test_without_claims_the_table_says_so(outputs):
     assert output.data["text/plain"] == "no claim has been checked yet"
 
 
+WORDS = {"unit": "pixel units", "more_means": "the nearest other class is farther away"}
+
+
 def test_a_column_is_stored_in_the_metadata_of_one_line(outputs):
     values = {"trained": torch.tensor([1.0, 2.0]), "untrained": 3}
-    (output,) = outputs(claims.column, "margin", values)
+    (output,) = outputs(claims.column, "margin", values, **WORDS)
     line = "column margin: stored"
     assert output.data == {"text/plain": line, "text/html": f'<p id="column-margin">{line}</p>'}
-    record = {"name": "margin", "values": {"trained": [1.0, 2.0], "untrained": [3.0]}}
+    record = {"name": "margin", **WORDS, "values": {"trained": [1.0, 2.0], "untrained": [3.0]}}
     assert output.metadata == {"network-geometry-column": record}
 
 
 def test_sentences_of_column(as_a_user):
     with pytest.raises(ValueError, match="^the column name is 'a b', but it becomes part of an"):
-        claims.column("a b", {"trained": 1})
+        claims.column("a b", {"trained": 1}, **WORDS)
     with pytest.raises(ValueError, match="^column a: values is {}, but numbers for at least one"):
-        claims.column("a", {})
+        claims.column("a", {}, **WORDS)
     with pytest.raises(ValueError, match="^value 2 of 2 of column a, trained is NaN, but every"):
-        claims.column("a", {"trained": [1, math.nan]})
+        claims.column("a", {"trained": [1, math.nan]}, **WORDS)
+    for word in WORDS:
+        with pytest.raises(ValueError, match=f"^column a: {word} is ' ', but the book prints it"):
+            claims.column("a", {"trained": 1}, **WORDS | {word: " "})
 
 
 def test_a_sentence_is_shown_as_markdown_and_printed_elsewhere(outputs):
@@ -452,15 +693,16 @@ def test_a_sentence_is_shown_as_markdown_and_printed_elsewhere(outputs):
 
 def test_outside_a_notebook_lines_are_printed(capsys):
     check()
-    claims.column("margin", {"trained": 1})
+    claims.column("margin", {"trained": 1}, **WORDS)
     claims.say("**1.5**")
     claims.verdicts()
     assert capsys.readouterr().out.splitlines() == [
         "claim metric/tear: as recorded",
         "column margin: stored",
         "**1.5**",
-        "metric/tear on digits: holds",
-        "  effect  1, at least 0: met",
+        "metric/tear: Training tears. (a reader's guess)",
+        "  this run, digits, 3 seeds: holds",
+        "    effect, at least 0: 1 (1 to 1), met",
     ]
 
 
@@ -472,6 +714,7 @@ def claim_cell(key, values):
     source = (
         "# NBVAL_CHECK_OUTPUT\n"
         f'claims.check("{key}", data="toy", says="It holds.", because="by construction",\n'
+        f'    paper="a reader\'s guess",\n'
         f"    effect=claims.test({values}, at_least=0.2),\n"
         '    verdicts={"toy": "holds"})'
     )

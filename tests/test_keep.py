@@ -13,10 +13,13 @@ CELLS = (
     "from companion import run\nfrom companion.book import claims, results",
     'results.kept("there is none yet")',
     'claims.check("demo/length", data=run.name("{data}"), says="It is long.", because="so",\n'
+    '    paper="a reader\'s guess",\n'
     "    effect=claims.test(run.pick(build=[0.1], hour=[1, 2, 3]), at_least=0.1),\n"
     '    verdicts={{"{data}": "holds", "{data} hour": "does not hold here"}})',
     'claims.check("demo/images", data=run.name(__import__("os").environ["COMPANION_DATASET"]),\n'
-    '    says="It is.", because="so", effect=claims.test(2, at_least=1), verdicts={{}})',
+    '    says="It is.", because="so", paper="a reader\'s guess",\n'
+    "    effect=claims.test([2.00004, 2, 2], between=(1, 3)),\n"
+    "    rival=claims.over([2, 3], [1.00004, 1], at_least=1 / 3), verdicts={{}})",
 )
 
 
@@ -46,10 +49,26 @@ def test_a_chapter_is_executed_on_both_data_sets_and_kept(demo, size, option):
     kept = keep.keep(demo("torus"), size=size)
     assert kept == results.kept("demo")
     assert kept.command == f"python tools/keep.py part/demo{option}"
-    once = {"verdict": "holds", "bound": "at least 1", "effect": dict(mean=2, low=2, high=2)}
+    assert kept.size == size
     low, high = run.interval([1, 2, 3])
-    effect = {"mean": 2, "low": float(f"{low:.4g}"), "high": float(f"{high:.4g}")}
-    toy = {"verdict": "holds", "bound": "at least 0.1", "effect": effect}
+    effect = {
+        "values": [1, 2, 3],
+        "mean": 2,
+        "low": float(f"{low:.4g}"),
+        "high": float(f"{high:.4g}"),
+        "at_least": 0.1,
+        "at_most": None,
+        "exact": False,
+        "outcome": "met",
+        "other": None,
+    }
+    toy = {"verdict": "holds", "effect": effect, "control": None, "rival": None}
+    # Numbers are kept to four digits; a bound is not measured, and is kept as it is.
+    same = {"values": [2, 2, 2], "mean": 2, "low": 2, "high": 2, "at_least": 1, "at_most": 3}
+    left = {"values": [1, 2], "mean": 1.5, "low": 1, "high": 2, "at_least": 1 / 3}
+    left |= {"outcome": "undecided", "other": [1, 1]}
+    once = {"verdict": "not separable here", "effect": effect | same, "control": None}
+    once["rival"] = effect | left
     assert kept.values == {
         "torus": {"length": toy},
         "digits": {"images": once},

@@ -50,7 +50,7 @@ def keep(chapter: Path, *, size: str) -> results.Kept:
         runs = pool.starmap(measured, zip(repeat(chapter), IMAGES, repeat(size), strict=False))
     name = chapter.relative_to(ROOT / "book").with_suffix("").as_posix()
     command = f"python tools/keep.py {name}" + (f" --size {size}" if size != "hour" else "")
-    return results.keep(chapter.stem, kept_values(runs), command=command)
+    return results.keep(chapter.stem, kept_values(runs), size=size, command=command)
 
 
 def measured(chapter: Path, data: str, size: str) -> list[dict]:
@@ -91,7 +91,7 @@ def kept_values(runs: list[list[dict]]) -> dict[str, dict[str, dict]]:
 
     Returns:
         By data set (toy sets, and what is always measured on digits, are under their own names)
-        and claim: verdict, bound, and mean and interval of each test.
+        and claim: the verdict and each test as in its record, numbers to four digits.
     """
     values: dict[str, dict[str, dict]] = {}
     for record in (record for records in runs for record in records):
@@ -101,12 +101,21 @@ def kept_values(runs: list[list[dict]]) -> dict[str, dict[str, dict]]:
 
 
 def _short(record: dict) -> dict:
-    tests = {
-        word: {name: float(f"{record[word][name]:.4g}") for name in ("mean", "low", "high")}
-        for word in ("effect", "control", "rival")
-        if record[word]
+    words = ("effect", "control", "rival")
+    return {"verdict": record["verdict"]} | {
+        word: record[word] and {name: _rounded(name, part) for name, part in record[word].items()}
+        for word in words
     }
-    return {"verdict": record["verdict"], "bound": record["effect"]["bound"], **tests}
+
+
+def _rounded(name: str, part: object) -> object:
+    if name in ("values", "other") and part is not None:
+        return [_digits(value) for value in part]
+    return _digits(part) if name in ("mean", "low", "high") else part
+
+
+def _digits(value: float) -> float:
+    return float(f"{value:.4g}")
 
 
 def main(arguments: list[str] | None = None) -> int:

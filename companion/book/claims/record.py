@@ -3,7 +3,7 @@
 Explained in the chapter `book/distances/metric_structure`.
 """
 
-__all__ = ["ClaimDiffers", "check", "column", "say", "verdicts"]
+__all__ = ["ClaimDiffers", "check", "checked", "column", "say", "show", "sides"]
 
 import html
 import os
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from companion.book.claims.measured import Measured, interval, numbers
+from companion.book.claims.measured import Measured, bound, interval, numbers
 
 VERDICTS = (
     "holds",
@@ -41,43 +41,47 @@ def check(
     rival: Measured | None = None,
     because: str,
     verdicts: Mapping[str, str],
-    paper: str | None = None,
+    paper: str,
 ) -> None:
     """Derive the verdict of one claim and compare it with the one recorded for `data`.
 
-    In this order: effect undecided, "not separable here"; missed, "does not hold here"; control
-    met, "true but not specific"; rival met, "holds for another reason"; one of the two undecided,
-    "not separable here"; otherwise "holds".
+    In this order: effect undecided, "not separable here"; missed, "does not hold here"; what is
+    left over the control missed, "true but not specific"; over the rival missed, "holds for
+    another reason"; one of the two undecided, "not separable here"; otherwise "holds".
 
     Args:
         key: The claim's name, "chapter/word".
         data: What was run, `run.name(data.name)`: the data set, with the size of the run behind it
             where that is not the build's ("mnist hour").
         says: The claim in one sentence.
-        effect: What is claimed, as `test` returns it.
-        control: The same quantity where it must not show; by default there is no control.
-        rival: The same quantity by a duller explanation; by default there is no rival.
-        because: Where the bound comes from.
+        effect: What is claimed, as `test` or `over` returns it.
+        control: What is left of it over a network that must not show it, as `over` returns it; by
+            default there is no control.
+        rival: What is left of it over a duller explanation, as `over` returns it; by default there
+            is no rival.
+        because: Why the bounds are what they are, in words.
         verdicts: The recorded verdict of each run, by its name as in `data`.
-        paper: Whose claim it is; by default the book's own.
+        paper: Whose claim it is: a paper, with the place in it, or "a reader's guess".
 
     Raises:
         ClaimDiffers: Under COMPANION_STRICT=1 if the verdicts differ, in either direction
             (otherwise a box says so).
-        ValueError: For a verdict that is not one of the five, or an empty or malformed text.
-        TypeError: For a test that does not come from `test`.
+        ValueError: For a verdict that is not one of the five, an empty or malformed text, or a
+            control or rival that is a test of its own or bounded in the other direction.
+        TypeError: For a test that does not come from `test` or `over`.
 
     Shows exactly one output, the same on every machine, with the record in its metadata. Without a
     recorded verdict it says so and never raises. Checking a key again replaces its record. Outside
     a notebook the line is printed.
 
     >>> from companion.book.claims import test
-    >>> check("demo/length", data="toy", says="A step has length one.", because="by construction",
-    ...       effect=test(1.0, at_least=0.5), verdicts={"toy": "holds"})
+    >>> check("demo/length", data="toy", says="A step has length one.", paper="a reader's guess",
+    ...       effect=test(1.0, at_least=0.5, exact=True), because="by construction",
+    ...       verdicts={"toy": "holds"})
     claim demo/length: as recorded
     """
     _check_name(key, "claim key")
-    _check_texts({"data": data, "says": says, "because": because}, key)
+    _check_texts({"data": data, "says": says, "because": because, "paper": paper}, key)
     _check_verdicts(verdicts, key)
     parts = {"effect": effect, "control": control, "rival": rival}
     _check_tests(parts, key)
@@ -85,7 +89,7 @@ def check(
     record["verdict"] = _verdict(effect, control, rival)
     record["recorded"] = verdicts.get(data)
     for word, part in parts.items():
-        record[word] = part and asdict(part) | {"values": list(part.values)}
+        record[word] = part and _plain(part)
     _checked[key] = record
     if record["recorded"] == record["verdict"]:
         _show_line(f"claim {key}: as recorded", f"claim-{key}", {"network-geometry-claim": record})
@@ -96,21 +100,16 @@ def check(
         _differs(record)
 
 
-def verdicts() -> None:
-    """Show a table of the claims checked so far: measured value, interval, bound and verdict.
+def checked() -> list[dict]:
+    """The records of the claims checked so far, in the order of first checking.
 
-    One block per claim in the order of first checking, one line per test (effect, control,
-    rival). Numbers carry four digits. Outside a notebook the table is printed as text.
+    Returns:
+        One for each claim, as the metadata of its output has it (values in each test's own unit).
     """
-    if not _checked:
-        line = "no claim has been checked yet"
-        _show({"text/plain": line, "text/html": f"<p>{line}</p>"})
-        return
-    records = list(_checked.values())
-    _show({"text/plain": _text_table(records), "text/html": _html_table(records)})
+    return list(_checked.values())
 
 
-def column(name: str, values: Mapping[str, object]) -> None:
+def column(name: str, values: Mapping[str, object], *, unit: str, more_means: str) -> None:
     """Store a column of the report card: for each network one number per seed.
 
     Shows one fixed line with the record in its metadata, like `check`.
@@ -118,15 +117,19 @@ def column(name: str, values: Mapping[str, object]) -> None:
     Args:
         name: The column's name.
         values: By the network's name a number, or one per seed (list, 1-D tensor or array).
+        unit: What the numbers count, as "pixel units" or "share of images".
+        more_means: What a larger number means, as "the nearest other class is farther away".
 
     Raises:
-        ValueError: For an empty column, an empty network or NaN.
+        ValueError: For an empty column, an empty network, an empty text or NaN.
         TypeError: For what is no number.
 
-    >>> column("margin", {"trained": [1.4, 1.5], "untrained": 0.3})
+    >>> column("margin", {"trained": [1.4, 1.5], "untrained": 0.3}, unit="pixel units",
+    ...        more_means="the nearest other class is farther away")
     column margin: stored
     """
     _check_name(name, "column name")
+    _check_texts({"unit": unit, "more_means": more_means}, name, "column")
     if not isinstance(values, Mapping) or not values:
         raise ValueError(
             f"column {name}: values is {values!r}, but numbers for at least one network are "
@@ -136,8 +139,9 @@ def column(name: str, values: Mapping[str, object]) -> None:
         str(network): list(numbers(given, f"column {name}, {network}"))
         for network, given in values.items()
     }
-    record = {"network-geometry-column": {"name": name, "values": per_seed}}
-    _show_line(f"column {name}: stored", f"column-{name}", record)
+    record = {"name": name, "unit": unit, "more_means": more_means, "values": per_seed}
+    line = f"column {name}: stored"
+    _show_line(line, f"column-{name}", {"network-geometry-column": record})
 
 
 def say(markdown: str) -> None:
@@ -150,7 +154,7 @@ def say(markdown: str) -> None:
     >>> say("The margin is **1.5** pixels.")
     The margin is **1.5** pixels.
     """
-    _show({"text/plain": markdown, "text/markdown": markdown})
+    show({"text/plain": markdown, "text/markdown": markdown})
 
 
 def _verdict(effect: Measured, control: Measured | None, rival: Measured | None) -> str:
@@ -158,20 +162,39 @@ def _verdict(effect: Measured, control: Measured | None, rival: Measured | None)
         return "not separable here"
     if effect.outcome == "missed":
         return "does not hold here"
-    if control is not None and control.outcome == "met":
+    if control is not None and control.outcome == "missed":
         return "true but not specific"
-    if rival is not None and rival.outcome == "met":
+    if rival is not None and rival.outcome == "missed":
         return "holds for another reason"
-    # A wide interval of a control must not make a claim stronger than a narrow one would.
+    # A wide interval must not make a claim stronger than a narrow one would.
     if "undecided" in {part.outcome for part in (control, rival) if part is not None}:
         return "not separable here"
     return "holds"
 
 
+def _plain(part: Measured) -> dict:
+    other = None if part.other is None else list(part.other)
+    return asdict(part) | {"values": list(part.values), "other": other}
+
+
+def sides(record: Mapping) -> list[tuple[str, str, dict]]:
+    """The tests of a claim, each with what it is called (in their own units).
+
+    Args:
+        record: Holds tests under "effect", "control" and "rival".
+
+    Returns:
+        For each that is there its word, its name in a table and its fields.
+    """
+    names = {"effect": "effect", "control": "over the control", "rival": "over the rival"}
+    return [(word, name, record[word]) for word, name in names.items() if record.get(word)]
+
+
 def _differs(record: dict) -> None:
     tests = "; ".join(
-        f"{word} {interval(part)}, bound {part['bound']}: {part['outcome']}"
-        for word, part in _tests(record)
+        f"{name} {interval(part)}, bound {bound(part['at_least'], part['at_most'])}: "
+        f"{part['outcome']}"
+        for _, name, part in sides(record)
     )
     sentence = (
         f"claim {record['key']}: recorded '{record['recorded']}' on {record['data']}, "
@@ -189,7 +212,7 @@ def _differs(record: dict) -> None:
         "If you changed something, this is its effect.</div>"
     )
     plain = f"Not what the book recorded. {sentence}"
-    _show({"text/plain": plain, "text/html": box}, {"network-geometry-claim": record})
+    show({"text/plain": plain, "text/html": box}, {"network-geometry-claim": record})
 
 
 def _check_name(name: str, what: str) -> None:
@@ -200,12 +223,12 @@ def _check_name(name: str, what: str) -> None:
         )
 
 
-def _check_texts(texts: Mapping[str, str], key: str) -> None:
+def _check_texts(texts: Mapping[str, str], key: str, what: str = "claim") -> None:
     for word, text in texts.items():
         if not (isinstance(text, str) and text.strip()):
             raise ValueError(
-                f"claim {key}: {word} is {text!r}, but the claims page prints it: pass a text "
-                "that is not empty"
+                f"{what} {key}: {word} is {text!r}, but the book prints it: pass a text that is "
+                "not empty"
             )
 
 
@@ -221,63 +244,40 @@ def _check_verdicts(verdicts: Mapping[str, str], key: str) -> None:
 
 def _check_tests(parts: Mapping[str, object], key: str) -> None:
     for word, part in parts.items():
+        call = "test(values" if word == "effect" else f"over(effect, {word}"
         if not (isinstance(part, Measured) or (part is None and word != "effect")):
             raise TypeError(
                 f"claim {key}: {word} is a {type(part).__name__}, but a measured quantity with "
-                f"its bound is needed: pass {word}=claims.test(values, at_least=...)"
+                f"its bound is needed: pass {word}=claims.{call}, at_least=...)"
+            )
+        if word == "effect" or part is None:
+            continue
+        if part.other is None:
+            raise ValueError(
+                f"claim {key}: {word} is a test of the {word} alone, but what is left of the "
+                f"effect over it is needed: pass {word}=claims.{call}, at_least=...)"
+            )
+        effect = parts["effect"]
+        one_sided = None in (effect.at_least, effect.at_most)
+        if one_sided and (effect.at_least is None) != (part.at_least is None):
+            raise ValueError(
+                f"claim {key}: the effect is held {effect.bound} and what is left over the {word} "
+                f"{part.bound}, but both must go the same way: at_most=-0.1 belongs to "
+                "at_most=0.3, since a small effect leaves a negative difference"
             )
 
 
-def _tests(record: dict) -> list[tuple[str, dict]]:
-    return [(word, record[word]) for word in ("effect", "control", "rival") if record[word]]
-
-
-def _note(record: dict) -> str:
-    recorded = record["recorded"] or "none"
-    return "" if recorded == record["verdict"] else f" (recorded: {recorded})"
-
-
-def _text_table(records: list[dict]) -> str:
-    lines = []
-    for record in records:
-        lines.append(f"{record['key']} on {record['data']}: {record['verdict']}{_note(record)}")
-        for word, part in _tests(record):
-            lines.append(f"  {word:8}{interval(part)}, {part['bound']}: {part['outcome']}")
-    return "\n".join(lines)
-
-
-def _html_table(records: list[dict]) -> str:
-    # One block of rows per claim, its sentence above them: four narrow columns fit on a phone,
-    # a row with a sentence, three intervals and a verdict does not.
-    blocks = []
-    for record in records:
-        key = record["key"]
-        anchor = f'<a href="#claim-{key}">{key.replace("/", "/<wbr>")}</a>'
-        lines = "".join(
-            f'<tr><th scope="row" style="font-weight: normal">{word}</th>'
-            f"<td>{interval(part)}</td><td>{part['bound']}</td><td>{part['outcome']}</td></tr>"
-            for word, part in _tests(record)
-        )
-        blocks.append(
-            '<tbody><tr><th scope="rowgroup" colspan="4" style="font-weight: normal; '
-            f'padding-top: 0.8em">{anchor}: {html.escape(record["says"])} '
-            f"On {html.escape(record['data'])}: <strong>{record['verdict']}</strong>"
-            f"{_note(record)}.</th></tr>{lines}</tbody>"
-        )
-    head = "".join(f'<th scope="col">{w}</th>' for w in ("test", "measured", "bound", "outcome"))
-    return (
-        '<div class="ng-claims" style="overflow-x: auto"><table style="text-align: left">'
-        "<caption>Claims checked in this run: mean over seeds with its 90 % interval "
-        "(Student's t; the range for two seeds), the bound it is held against, and the "
-        f"verdict.</caption><thead><tr>{head}</tr></thead>{''.join(blocks)}</table></div>"
-    )
-
-
 def _show_line(line: str, anchor: str, metadata: dict) -> None:
-    _show({"text/plain": line, "text/html": f'<p id="{anchor}">{line}</p>'}, metadata)
+    show({"text/plain": line, "text/html": f'<p id="{anchor}">{line}</p>'}, metadata)
 
 
-def _show(bundle: dict[str, str], metadata: dict | None = None) -> None:
+def show(bundle: dict[str, str], metadata: dict | None = None) -> None:
+    """Show one output of a notebook; elsewhere its plain text is printed.
+
+    Args:
+        bundle: The output by MIME type, with "text/plain" among them.
+        metadata: What is stored with it; by default nothing.
+    """
     # Whoever runs inside IPython has imported it already, so nobody else pays for the import.
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is None:

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy
 import torch
 
-from companion import storage
+from companion import run, storage
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -32,7 +32,9 @@ class Kept:
 
     Attributes:
         name: Its file's name without .json.
-        values: Plain JSON, by name (units: those of the claims that it holds).
+        size: That of the run, one of `run.SIZES`.
+        values: Plain JSON by data set and claim: the verdict, and effect, control and rival with
+            their values per seed, intervals and bounds (in the units of the claims).
         machine: Processor, cores, threads used, accelerator (None without one).
         versions: Of python, torch, numpy.
         date: The day, as ISO writes it.
@@ -40,6 +42,7 @@ class Kept:
     """
 
     name: str
+    size: str
     values: dict
     machine: dict
     versions: dict
@@ -69,6 +72,7 @@ class Kept:
         cores = f"{machine['cores']} cores, threads used: {machine['threads']}"
         where = [machine["processor"], cores, machine.get("accelerator")]
         return [
+            ("size", self.size),
             ("machine", ", ".join(part for part in where if part)),
             ("versions", ", ".join(f"{word} {v}" for word, v in self.versions.items())),
             ("date", self.date),
@@ -112,13 +116,14 @@ def kept(name: str) -> Kept:
         ) from None
 
 
-def keep(name: str, values: dict, *, command: str) -> Kept:
+def keep(name: str, values: dict, *, size: str, command: str) -> Kept:
     """Write a kept result into the checkout, with the machine, the versions and the date.
 
     Args:
         name: That of its file, without .json: the chapter's.
         values: Plain JSON: a dictionary with text keys, of numbers, texts, truth values, None,
             lists and such dictionaries (tuples become lists).
+        size: That of the run, one of `run.SIZES`.
         command: What makes the result anew.
 
     Returns:
@@ -126,13 +131,13 @@ def keep(name: str, values: dict, *, command: str) -> Kept:
 
     Raises:
         FileNotFoundError: Outside a checkout.
-        ValueError: For NaN, infinity, a malformed name or an empty command.
+        ValueError: For NaN, infinity, an unknown size, a malformed name or an empty command.
         TypeError: For what JSON does not have.
 
     Of the machine are kept processor, cores, threads used and accelerator, neither its name nor a
     path. An older result of that name is replaced at once or, on an error, not at all.
 
-    >>> keep("demo", {"auc": float("nan")}, command="python tools/keep.py part/demo")
+    >>> keep("demo", {"auc": float("nan")}, size="hour", command="python tools/keep.py part/demo")
     Traceback (most recent call last):
     ValueError: values['auc'] is nan, but JSON has finite numbers only: leave it out or write None
     """
@@ -141,6 +146,11 @@ def keep(name: str, values: dict, *, command: str) -> Kept:
         raise TypeError(
             f"values is {_brief(values)} ({type(values).__name__}), but a dictionary that is not "
             "empty is needed: name each number, as in {'auc': 0.9}"
+        )
+    if size not in run.SIZES:
+        raise ValueError(
+            f"size is {size!r}, but a run has one of three sizes: pass one of "
+            f"{', '.join(map(repr, run.SIZES))}"
         )
     if not (isinstance(command, str) and command.strip()):
         raise ValueError(
@@ -154,6 +164,7 @@ def keep(name: str, values: dict, *, command: str) -> Kept:
             "into the repository: run the command in a checkout installed with pip install -e"
         )
     record = {
+        "size": size,
         "values": values,
         "machine": _machine(),
         "versions": {
@@ -230,10 +241,18 @@ def _row(word: str, text: str) -> str:
     return f'<tr><th scope="row">{html.escape(word)}</th><td>{html.escape(text)}</td></tr>'
 
 
-def _brief(value: object) -> str:
+def _brief(value: object, inside: bool = False) -> str:
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_brief(part)}" for key, part in value.items()) + "}"
+        # One level is shown: the claims of a data set by name, not all that each of them holds.
+        shown = (
+            list(value) if inside else [f"{k}: {_brief(part, True)}" for k, part in value.items()]
+        )
+        return "{" + _first(shown) + "}"
     if isinstance(value, (list, tuple)):
-        shown = ", ".join(_brief(part) for part in value[:6])
-        return shown if len(value) <= 6 else f"{shown}, … ({len(value)} in all)"
+        return _first([_brief(part, True) for part in value])
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _first(shown: list[str]) -> str:
+    head = ", ".join(shown[:6])
+    return head if len(shown) <= 6 else f"{head}, … ({len(shown)} in all)"
