@@ -9,6 +9,7 @@ import sys
 from types import SimpleNamespace
 
 import grimp
+import jinja2
 import nbformat
 import pytest
 import yaml
@@ -17,6 +18,7 @@ from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from myst_nb.core.config import NbParserConfig
 from nbformat.v4 import new_code_cell, new_notebook, new_output
+from sphinx import addnodes
 
 import barriers
 import bookext
@@ -28,6 +30,7 @@ import docsigns
 import ledger
 import reportcard
 import rounding
+import templates
 from companion import run
 from companion.book import claims as rulers
 
@@ -576,6 +579,7 @@ def test_mean_and_spread_over_seeds():
     assert rounding.mean_and_spread([1.0, 2.0, 3.0]) == "2.00 ± 1.00"
     assert rounding.mean_and_spread([0.25]) == "0.250"
     assert rounding.mean_and_spread([1.0, 1.0002]) == "1.00 ± 0.0001"
+    assert rounding.mean_and_spread([-0.05, 0.05, 0.003]) == "0.0010 ± 0.0500"
     assert rounding.mean_and_spread([]) == ""
 
 
@@ -592,15 +596,23 @@ def plain_run(monkeypatch):
 
 def record(key="metric/tear", data="digits", values=(0.3, 0.31, 0.32), recorded="holds", **more):
     """The record that `claims.check` itself makes, so that the two cannot drift apart."""
-    form = {"says": "It tears.", "because": "five seeds", "verdicts": {data: recorded}} | more
+    form = {"says": "It tears.", "because": "a fifth would be seen", "paper": "a reader's guess"}
+    form |= {"verdicts": {data: recorded}} | more
     shown = []
     with pytest.MonkeyPatch.context() as patch:
         room = rulers.record
-        patch.setattr(room, "_show", lambda bundle, metadata=None: shown.append(metadata))
+        patch.setattr(room, "show", lambda bundle, metadata=None: shown.append(metadata))
         patch.setattr(room, "_differs", lambda record: shown.append({ledger.CLAIM: record}))
         effect = rulers.test(list(values), at_least=0.2)
         rulers.check(key, data=data, effect=effect, **form)
     return shown[0][ledger.CLAIM]
+
+
+def kept(data="mnist", size="hour", key="metric/tear", doc="book/a", **form):
+    """What `ledger.kept` finds of one chapter, in the form that tools/keep.py writes."""
+    made = {name: record(data=data, **form)[name] for name in ("verdict", *ledger.ROLES)}
+    values = {data: {key.partition("/")[2]: made}}
+    return {doc: SimpleNamespace(values=values, size=size, date="2026-01-02")}
 
 
 def cell(source, *outputs, **metadata):
@@ -613,8 +625,9 @@ def claim_cell(source="check(...)", **form):
     return cell(source, {ledger.CLAIM: entry}, claim=entry["key"])
 
 
-def column_cell(name, values, source="column(...)"):
-    return cell(source, {ledger.COLUMN: {"name": name, "values": values}}, column=name)
+def column_cell(name, values, source="column(...)", **more):
+    entry = {"name": name, "values": values, "unit": "pixels", "more_means": "farther"} | more
+    return cell(source, {ledger.COLUMN: entry}, column=name)
 
 
 def notebook(*cells):
@@ -682,68 +695,141 @@ def test_the_name_of_this_build(size, monkeypatch):
     assert ledger.dataset() == {"build": "mnist"}.get(size, f"mnist {size}")
 
 
+def verdicts(claim):
+    """By data set what each run says: size, whether it was kept, verdict."""
+    return {
+        data: [(one.size, one.date is not None, one.verdict) for one in runs]
+        for data, runs in claim.runs.items()
+    }
+
+
+BUILD, HOUR = ("build", False), ("hour", True)
+
+
 def test_two_builds_stand_side_by_side(read):
     builds = {
         "digits": read([claim_cell(), claim_cell("b", key="only/digits")]),
         "mnist": read([claim_cell(data="mnist", values=[0.1, 0.1, 0.1])]),
     }
     tear, only = ledger.claims(builds, "digits")
-    assert list(tear.runs) == ["digits", "mnist"]
-    assert [run["verdict"] for run in tear.runs.values()] == ["holds", "does not hold here"]
-    assert only.runs["mnist"] is None and only.record["key"] == "only/digits"
+    assert verdicts(tear) == {
+        "digits": [(*BUILD, "holds")],
+        "mnist": [(*BUILD, "does not hold here")],
+    }
+    assert only.verdict("mnist") == "not run" and only.says == "It tears."
 
 
-def test_one_build_alone_still_has_both_columns(read):
-    (claim,) = ledger.claims({"digits": read([claim_cell()])}, "digits")
-    assert claim.runs["digits"] and claim.runs["mnist"] is None
+def test_a_build_on_digits_shows_what_is_kept_of_mnist(read):
+    (claim,) = ledger.claims({"digits": read([claim_cell()])}, "digits", kept(values=[0.1] * 3))
+    assert verdicts(claim) == {
+        "digits": [(*BUILD, "holds")],
+        "mnist": [(*HOUR, "does not hold here")],
+    }
+
+
+def test_what_is_kept_stands_beside_the_build_on_the_same_set_and_counts_more(read):
+    long = kept("digits", values=[0.1, 0.2, 0.3])
+    (claim,) = ledger.claims({"digits": read([claim_cell()])}, "digits", long)
+    assert verdicts(claim)["digits"] == [(*BUILD, "holds"), (*HOUR, "not separable here")]
+    assert claim.verdict("digits") == "not separable here" and claim.verdict("mnist") == "not run"
+
+
+def test_a_run_larger_than_the_kept_one_counts_more(read, monkeypatch):
+    long = kept("digits", values=[0.1] * 3)
+    monkeypatch.setenv(run.VARIABLE, run.ASKED["full"])
+    full = {"digits full": read([claim_cell(data="digits full")])}
+    (claim,) = ledger.claims(full, "digits full", long)
+    assert verdicts(claim)["digits"] == [
+        (*HOUR, "does not hold here"),
+        ("full", False, "holds"),
+    ]
+    assert claim.verdict("digits") == "holds"
+
+
+def test_kept_results_are_those_of_the_chapter_and_of_the_claim(read):
+    builds = {"digits": read([claim_cell(), claim_cell("b", key="metric/other")])}
+    for elsewhere in (kept(doc="book/b"), kept(key="metric/third")):
+        assert {c.verdict("mnist") for c in ledger.claims(builds, "digits", elsewhere)} == {
+            "not run"
+        }
+    tear, other = ledger.claims(builds, "digits", kept())
+    assert tear.verdict("mnist") == "holds" and other.verdict("mnist") == "not run"
+
+
+def test_a_data_set_that_only_a_kept_run_saw_has_its_column_in_the_chapter(read):
+    cells = [
+        claim_cell(),
+        claim_cell("b", key="metric/other"),
+        claim_cell("c", key="toy", data="torus"),
+    ]
+    first = read(cells)
+    both = joined(first, read([claim_cell("d", key="next/one")], "book/b"))
+    found = ledger.claims({"digits": both}, "digits", kept("cifar10-small"))
+    assert [list(claim.runs) for claim in found] == [
+        ["digits", "mnist", "cifar10-small"],
+        ["digits", "mnist", "cifar10-small"],
+        ["torus"],
+        ["digits", "mnist"],
+    ]
+    assert found[1].verdict("cifar10-small") == "not run"
+
+
+def test_kept_results_are_read_by_the_name_of_the_chapter(monkeypatch):
+    def known(name):
+        if name != "metric_structure":
+            raise FileNotFoundError
+        return name
+
+    monkeypatch.setattr(ledger.results, "kept", known)
+    docs = ["book/distances/metric_structure", "book/index"]
+    assert ledger.kept(docs) == {"book/distances/metric_structure": "metric_structure"}
+
+
+def test_a_kept_result_that_cannot_be_read_stops_the_build(monkeypatch):
+    def broken(name):
+        raise ValueError(name)
+
+    monkeypatch.setattr(ledger.results, "kept", broken)
+    with pytest.raises(ValueError, match="metric_structure"):
+        ledger.kept(["book/distances/metric_structure"])
 
 
 def test_a_claim_on_digits_made_in_a_build_on_mnist_fills_the_digits_column(read):
     (claim,) = ledger.claims({"mnist": read([claim_cell(data="digits")])}, "mnist")
-    assert claim.runs["digits"]["data"] == "digits" and claim.runs["mnist"] is None
+    assert verdicts(claim) == {"digits": [(*BUILD, "holds")], "mnist": []}
 
 
-def test_a_build_on_digits_has_the_last_word_on_digits(read):
+@pytest.mark.parametrize("present", ["digits", "mnist"])
+def test_a_build_on_digits_has_the_last_word_on_digits(read, present):
     builds = {
-        "digits": read([claim_cell(values=[0.5, 0.5])]),
         "mnist": read([claim_cell(values=[0.4, 0.4])]),
+        "digits": read([claim_cell(values=[0.5, 0.5])]),
     }
-    (claim,) = ledger.claims(builds, "mnist")
-    assert claim.runs["digits"]["effect"]["mean"] == 0.5
+    (claim,) = ledger.claims(builds, present)
+    assert [one.tests["effect"]["mean"] for one in claim.runs["digits"]] == [0.5]
 
 
-def test_a_claim_on_a_constructed_set_fills_both_columns(read):
-    (claim,) = ledger.claims({"mnist": read([claim_cell(data="torus")])}, "mnist")
-    assert [run["data"] for run in claim.runs.values()] == ["torus", "torus"]
+def test_a_claim_on_a_constructed_set_stands_once_under_its_name(read):
+    builds = {
+        "digits": read([claim_cell(data="torus", values=[0.4] * 3)]),
+        "mnist": read([claim_cell(data="torus")]),
+    }
+    for present, mean in (("digits", 0.4), ("mnist", 0.31)):
+        (claim,) = ledger.claims(builds, present)
+        assert verdicts(claim) == {"torus": [(*BUILD, "holds")]}
+        assert claim.runs["torus"][0].tests["effect"]["mean"] == pytest.approx(mean)
 
 
-@pytest.mark.parametrize("size", run.SIZES[1:])
-def test_other_data_sets_and_sizes_get_columns_of_their_own(read, monkeypatch, size):
-    def both():
-        toy = claim_cell("b", key="toy", data=run.name("torus"))
-        return read([claim_cell(data=run.name("mnist")), toy])
-
-    small, large, torus = both(), f"mnist {size}", f"torus {size}"
-    monkeypatch.setenv(run.VARIABLE, run.ASKED[size])
-    full = both()
-    mnist, toy = ledger.claims({"mnist": small, large: full}, "mnist")
-    assert list(mnist.runs) == ["digits", "mnist", large]
-    assert mnist.runs[large]["data"] == large
-    assert [one["data"] for one in toy.runs.values()] == ["torus", "torus", torus]
-    mnist, toy = ledger.claims({large: full}, large)
-    assert toy.runs[large]["data"] == torus and toy.runs["mnist"] is None
-    assert mnist.runs["mnist"] is None and mnist.runs["digits"] is None
-    assert f"on {torus}" in Page(claims_page(toy)).texts
-    assert f"on {large}" not in Page(claims_page(mnist)).texts
-
-
-def test_the_sizes_stand_from_small_to_large(read, monkeypatch):
+def test_the_sizes_stand_from_small_to_large_in_one_column(read, monkeypatch):
     builds = {}
     for size in reversed(run.SIZES):
         monkeypatch.setenv(run.VARIABLE, run.ASKED[size])
         builds[run.name("mnist")] = read([claim_cell(data=run.name("mnist"))])
-    (claim,) = ledger.claims(builds, "mnist")
-    assert list(claim.runs) == ["digits", "mnist", "mnist hour", "mnist full"]
+    (claim,) = ledger.claims(builds, "mnist", kept())
+    assert list(claim.runs) == ["digits", "mnist"]
+    assert [(one.size, bool(one.date)) for one in claim.runs["mnist"]] == [
+        BUILD, ("hour", False), HOUR, ("full", False),
+    ]  # fmt: skip
 
 
 def test_what_was_measured_for_an_earlier_wording_is_not_shown(read):
@@ -753,7 +839,7 @@ def test_what_was_measured_for_an_earlier_wording_is_not_shown(read):
                        claim_cell("c", key="gone", data="mnist")]),
     }  # fmt: skip
     (claim,) = ledger.claims(builds, "digits")
-    assert claim.key == "metric/tear" and claim.runs["mnist"] is None
+    assert claim.key == "metric/tear" and claim.verdict("mnist") == "not run"
 
 
 def test_what_was_measured_by_earlier_code_is_not_shown(read):
@@ -764,9 +850,9 @@ def test_what_was_measured_by_earlier_code_is_not_shown(read):
         }
 
     (claim,) = ledger.claims(builds("r = 1", "r = 1"), "digits")
-    assert claim.runs["mnist"] is not None
+    assert claim.verdict("mnist") == "holds"
     (claim,) = ledger.claims(builds("r = 2", "r = 1"), "digits")
-    assert claim.runs["mnist"] is None
+    assert claim.verdict("mnist") == "not run"
     one, other = (ledger.read(notebook(claim_cell()), "book/a", state) for state in "ab")
     assert one["claims"][0]["cell"] != other["claims"][0]["cell"]
 
@@ -780,7 +866,14 @@ def test_columns_follow_the_chapters_of_this_build(read):
     }
     cards = ledger.columns(builds, "digits")
     assert [c.name for c in cards["digits"]] == ["r", "m"]
+    assert (cards["digits"][0].unit, cards["digits"][0].more_means) == ("pixels", "farther")
     assert [(c.name, c.values) for c in cards["mnist"]] == [("r", {"a": [3.0]})]
+
+
+def test_accuracy_is_the_first_column(read):
+    cells = [column_cell(name, {"a": [1.0]}, name) for name in ("r", "accuracy", "m")]
+    cards = ledger.columns({"digits": read(cells)}, "digits")
+    assert [c.name for c in cards["digits"]] == ["accuracy", "r", "m"]
 
 
 # --- the pages
@@ -812,12 +905,24 @@ class Page(html.parser.HTMLParser):
         self.texts += [data.strip()] if data.strip() else []
 
 
-def claims_page(*claims):
-    return claimpage.page(list(claims), lambda doc: f"{doc}.html", lambda doc: f"Chapter {doc}")
+def claims_page(*claims, part=lambda doc: "A part"):
+    def title(doc):
+        return f"Chapter {doc}"
+
+    return str(claimpage.page(list(claims), lambda doc: f"{doc}.html", title, part))
 
 
-def one(read, **form):
-    return ledger.claims({"digits": read([claim_cell(**form)])}, "digits")[0]
+def one(read, kept=None, **form):
+    return ledger.claims({"digits": read([claim_cell(**form)])}, "digits", kept)[0]
+
+
+def words(text):
+    return " ".join(" ".join(Page(text).texts).split())
+
+
+def inside(text, tag):
+    """The words of the first element with this tag."""
+    return words(text[text.index(f"<{tag}") : text.index(f"</{tag}>")] + f"</{tag}>")
 
 
 def test_the_verdicts_are_those_of_the_package():
@@ -829,33 +934,108 @@ def test_the_verdicts_are_those_of_the_package():
         assert verdict in Page(claimpage.legend()).texts
 
 
-def test_a_card_says_all_that_was_recorded(read):
-    control = rulers.test([0.1, 0.15, 0.3], at_least=0.2)
-    rival = rulers.test(0.1, at_least=0.2)
-    claim = one(read, control=control, rival=rival, paper="Mantel (1967)")
-    page = Page(claims_page(claim))
-    text = " ".join(page.texts)
+def test_a_row_unfolds_to_all_that_was_recorded(read):
+    values = [0.3, 0.31, 0.32]
+    control = rulers.over(values, [0.1, 0.15, 0.3], at_least=0.2)
+    rival = rulers.over(values, [0.3, 0.29, 0.34], at_least=0.2)
+    form = {"control": control, "rival": rival, "paper": "Mantel (1967)"}
+    form |= {"recorded": "holds for another reason"}
+    text = claims_page(one(read, kept(values=[0.21, 0.23, 0.22, 0.2]), **form))
+    said, page = words(text), Page(text)
     for part in (
-        "It tears.", "Mantel (1967)", "0.310", "(0.293 to 0.327)", "at least 0.2:", "met",
-        "undecided", "missed", "five seeds", "not run", "Chapter book/a",
+        "It tears. Mantel (1967)", "0.310 (0.293 to 0.327)", "at least 0.2: met",
+        "left over the control 0.127 (", "at least 0.2: undecided ; the control itself: 0.183 ±",
+        "left over the rival 0.0000 (", "at least 0.2: missed ; the rival itself: 0.310 ±",
+        "Why these bounds: a fifth would be seen", "Chapter book/a", "build, 3 seeds",
+        "kept run, 4 seeds, size hour, 2026-01-02", "0.215 (", "A part",
     ):  # fmt: skip
-        assert part in text, part
+        assert part in said, part
     assert "ledger-metric/tear" in page.ids
-    assert "book/a.html#claim-metric/tear" in page.links and "#ledger-metric/tear" in page.links
+    assert "book/a.html#claim-metric/tear" in page.links and "#of-book/a" in page.links
+    assert "recorded" not in said
+
+
+def test_a_row_says_the_verdict_of_the_largest_run_and_a_build_that_differs(read):
+    long = kept("digits", values=[0.1, 0.2, 0.3])
+    text = claims_page(one(read, long))
+    assert 'data-set="digits" data-verdict="not separable here"' in text
+    row = inside(text, "summary")
+    assert "digits not separable here build holds mnist not run" in row
+    text = claims_page(one(read, kept("digits")))
+    row = inside(text, "summary")
+    assert "digits holds mnist not run" in row and "build" not in row
 
 
 def test_what_the_badge_would_hide_is_written_beside_it(read):
-    assert "on torus" in Page(claims_page(one(read, data="torus"))).texts
-    assert "no verdict recorded" in Page(claims_page(one(read, verdicts={}))).texts
+    assert "build, 3 seeds, no verdict recorded" in words(claims_page(one(read, verdicts={})))
     differing = one(read, verdicts={"digits": "does not hold here"})
-    assert "recorded: does not hold here" in Page(claims_page(differing)).texts
+    assert "build, 3 seeds, recorded: does not hold here" in words(claims_page(differing))
+    two = one(read, values=[0.3, 0.3])
+    assert "build, 2 seeds, recorded: holds" in words(claims_page(two))
 
 
-def test_several_chapters_are_listed_first(read):
+@pytest.mark.parametrize(
+    ("values", "exact", "said"),
+    [([1.0], True, "build, exact"), ([1.0], False, "build, 1 seed"), ([1, 2], False, "2 seeds")],
+)
+def test_the_label_of_a_run_counts_its_seeds(values, exact, said):
+    effect = vars(rulers.test(values, at_least=0, exact=exact))
+    assert claimpage.label(ledger.Run("holds", {"effect": effect}, "build")).endswith(said)
+
+
+def test_counts_take_each_claim_once_on_each_data_set(read):
+    cells = [claim_cell(), claim_cell("b", key="m/two"), claim_cell("c", key="t", data="torus")]
+    found = ledger.claims({"digits": read(cells)}, "digits", kept("digits", values=[0.1] * 3))
+    text = claims_page(*found)
+    table = inside(text, "table")
+    assert "3 claims, each" in table and "verdict digits mnist constructed" in table
+    assert "holds 1 – 1" in table  # the first claim's kept run says otherwise
+    assert "does not hold here 1 – –" in table and "not run – 2 –" in table
+
+
+def test_the_tests_that_chance_could_flip_are_counted_from_the_records(read):
+    values = [0.3, 0.31, 0.32]
+    control = rulers.over(values, [0.1, 0.15, 0.3], at_least=0.2)
+    cells = [claim_cell(control=control)]  # two tests
+    cells += [claim_cell(str(k), key=f"m/{k}") for k in range(28)]  # one test each
+    cells += [claim_cell("two", key="m/two", values=[0.3, 0.31])]  # two seeds decide nothing
+    found = ledger.claims({"digits": read(cells)}, "digits", kept("digits"))
+    # The kept run of the first claim, which stands for it, has one test.
+    assert "stand 29 tests over seeds, each at 5" in words(claims_page(*found))
+    found = ledger.claims({"digits": read(cells)}, "digits")
+    said = words(claims_page(*found))
+    assert "stand 30 tests" in said and "flip about 2 of the 30" in said
+
+
+def test_exact_tests_are_none_that_chance_could_flip():
+    effect = vars(rulers.test([1.0, 1.0, 1.0], at_least=0, exact=True))
+    runs = {"torus": (ledger.Run("holds", {"effect": effect}, "build"),)}
+    claim = ledger.Claim("a/b", "book/a", "It is.", "ours", "it is", runs)
+    assert "stand 0 tests" in words(claims_page(claim))
+
+
+def test_a_constructed_set_is_named_and_has_no_column_beside_it(read):
+    text = claims_page(one(read, data="torus"))
+    row = inside(text, "summary")
+    assert row.endswith("torus holds") and "digits" not in inside(text, "details")
+
+
+def test_claims_stand_in_parts_and_chapters_and_are_listed_first(read):
     both = joined(read([claim_cell()]), read([claim_cell("b", key="other")], "book/b"))
-    page = Page(claims_page(*ledger.claims({"digits": both}, "digits")))
-    assert "#of-book/b" in page.links and "of-book/b" in page.ids
-    assert "#of-book/a" not in Page(claims_page(one(read))).links
+    found = ledger.claims({"digits": both}, "digits")
+    text = claims_page(*found, part=lambda doc: {"book/a": "One", "book/b": "Two"}[doc])
+    page = Page(text)
+    assert {"#of-book/a", "#of-book/b"} < set(page.links)
+    assert {"of-book/a", "of-book/b"} < set(page.ids)
+    assert text.index("<h3>One") < text.index("Chapter book/a</a></h4>") < text.index("<h3>Two")
+    assert text.count("<h3>") == 2 and "<h3>" not in claims_page(*found, part=lambda doc: "")
+
+
+def test_without_script_all_rows_stand_there_and_no_filter(read):
+    text = claims_page(one(read))
+    assert '<form class="ng-filter" autocomplete="off" hidden>' in text
+    assert text.count("<script>") == 1 and "src=" not in text and "fetch" not in text
+    assert "<details" in text and "<details hidden" not in text
 
 
 def test_without_claims_the_pages_say_so():
@@ -863,48 +1043,135 @@ def test_without_claims_the_pages_say_so():
     assert "No chapter has filled a column yet." in Page(reportcard.page({}, str)).texts
 
 
-def test_words_of_a_claim_are_no_markup_but_formulas_and_code():
+def test_words_of_a_claim_are_no_markup_but_formulas_and_code(read):
     assert claimpage.inline("a < b & **c**, `x<y`, $r < 1$ *d*") == (
         "a &lt; b &amp; <strong>c</strong>, <code>x&lt;y</code>, "
         '<span class="math notranslate nohighlight">\\(r &lt; 1\\)</span> <em>d</em>'
     )
+    tricky = one(read, paper='a "reader" <b>', says="a < b", because="1 < 2")
+    text = claims_page(tricky)
+    assert 'data-paper="a &#34;reader&#34; &lt;b&gt;"' in text and "<b> a" not in text
+    assert "a &lt; b" in text and "1 &lt; 2" in text
+
+
+LINE = '<p id="claim-{0}">claim {0}: {1}</p>'
 
 
 def test_a_claim_says_its_verdict_where_it_stands(read):
-    control = rulers.test([0.1, 0.15, 0.3], at_least=0.2)
-    found = read([claim_cell(control=control)])["claims"]
-    line = '<p id="claim-{0}">claim {0}: as recorded</p>'
-    body = "<div>" + line.format("metric/tear") + line.format("metric/other") + "</div>"
-    page = Page(claimpage.in_place(body, {c["key"]: c for c in found}, "../claims.html"))
-    text = " ".join(page.texts)
-    assert "Claim. It tears. not separable here Bound: at least 0.2;" in text
-    assert "effect 0.310 (0.293 to 0.327): met; control" in text
-    assert "undecided" in text and "rival" not in text
+    found = read([claim_cell()])["claims"]
+    body = "".join(LINE.format(key, "as recorded") for key in ("metric/tear", "metric/other"))
+    records = {c["key"]: c for c in found}
+    page = Page(claimpage.in_place(f"<div>{body}</div>", records, {}, "../claims.html"))
+    said = " ".join(page.texts)
+    assert "Claim. It tears. holds digits: build, 3 seeds Numbers and bounds" in said
     assert page.links == ["../claims.html#ledger-metric/tear"]
-    assert "claim metric/other: as recorded" in text, "what no build measured stays as it is"
+    assert "claim metric/other: as recorded" in said, "what no build measured stays as it is"
     assert page.ids == ["claim-metric/tear", "claim-metric/other"]
 
 
+def test_a_kept_run_that_says_something_else_stands_beside_it(read):
+    records = {c["key"]: c for c in read([claim_cell()])["claims"]}
+
+    def said(kept):
+        runs = {key: ledger.kept_run(kept, record) for key, record in records.items()}
+        line = LINE.format("metric/tear", "as recorded")
+        return words(claimpage.in_place(line, records, runs, "claims.html"))
+
+    both = said(kept("digits", values=[0.1, 0.2, 0.3]))
+    assert "holds digits: build, 3 seeds not separable here kept run, 3 seeds, size hour, " in both
+    assert "kept" not in said(kept("digits")), "the same verdict is not said twice"
+    assert "kept" not in said(kept("mnist", values=[0.1] * 3)), "another data set is not beside it"
+    assert "kept" not in said({})
+
+
+def test_a_claim_without_a_recorded_verdict_says_so_where_it_stands(read):
+    records = {c["key"]: c for c in read([claim_cell(verdicts={})])["claims"]}
+    line = LINE.format("metric/tear", "no verdict recorded")
+    said = words(claimpage.in_place(line, records, {}, "claims.html"))
+    assert "holds digits: build, 3 seeds, no verdict recorded" in said
+
+
 def test_the_strip_puts_each_seed_where_it_belongs():
-    test = {"values": [0.0, 1.0], "mean": 0.5, "low": 0.0, "high": 1.0, "bound": "at least 0.5"}
+    test = {"values": [0.0, 1.0], "low": 0.0, "high": 1.0, "at_least": 0.5, "at_most": None}
     drawn = claimpage.strip(test, (0.0, 1.0))
     # A margin of 4 % at both ends: the bound, half-way, lies at 50 %.
     assert 'x1="50.0%"' in drawn and 'cx="4.0%"' in drawn and 'cx="96.0%"' in drawn
-    assert claimpage.strip(test, (1.0, 1.0)) == ""
+    assert drawn.count("ng-bound") == 1
+    both = claimpage.strip(test | {"at_most": 1.0}, (0.0, 1.0))
+    assert both.count("ng-bound") == 2 and claimpage.strip(test, (1.0, 1.0)) == ""
+
+
+def test_runs_share_one_scale_for_each_kind_of_test(read):
+    claim = one(read, kept("digits", values=[0.9, 0.9, 0.9]))
+    assert claimpage._scales(claim.runs["digits"]) == {"effect": (0.2, pytest.approx(0.9))}
+
+
+def test_the_worked_example_follows_from_its_numbers():
+    made = claimpage.example()
+    tests = {role: rulers.Measured(**test) for role, test in made.tests.items()}
+    assert rulers.record._verdict(*(tests[role] for role in ledger.ROLES)) == made.verdict
+    text = (chapters.ROOT / "book/claims.md").read_text()
+    text = " ".join(text.split())
+    for role, said in (
+        ("effect", "Three seeds gain 0.14, 0.16 and 0.15."),
+        ("control", "so that 0.12, 0.13 and 0.14 are left over this control"),
+        ("rival", "so that 0.02, 0.01 and 0.03 are left over this rival"),
+    ):
+        values = "{:.2f}, {:.2f} and {:.2f}".format(*tests[role].values)
+        assert values in said and said in text
+    for others in (tests["control"].other, tests["rival"].other):
+        assert "gain {:.2f}, {:.2f} and {:.2f}".format(*others) in text
+    assert f"{tests['rival'].low:.3f} to {tests['rival'].high:.3f}, contains" in text
+    assert tests["effect"].at_least == 0.05 and "grow by at least 0.05" in text
+    bounds = {tests[role].at_least for role in ("control", "rival")}
+    assert bounds == {0.03} and "Of either, 0.03 has to be left" in text
+    assert "Verdict: not separable here" in words(claimpage.worked_example())
+
+
+def test_a_verdict_is_explained_once():
+    pages = {path: path.read_text() for path in (chapters.ROOT / "book").glob("**/*.md")}
+    explained = [path.stem for path, text in pages.items() if "{verdict-key}" in text]
+    assert explained == ["claims"]
+
+
+def card(columns, part=lambda doc: ""):
+    return reportcard.page({"digits": columns, "mnist": []}, lambda doc: f"{doc}.html", part)
 
 
 def test_the_report_card_has_a_row_for_each_network():
     values = {"linear": [1.0, 1.0], "tanh": [2.0], "untrained": [0.5], "trained": [0.25, 0.75]}
-    cards = {
-        "digits": [ledger.Column("r", "book/a", values), ledger.Column("m", "book/b", {})],
-        "mnist": [],
-    }
-    page = Page(reportcard.page(cards, lambda doc: f"{doc}.html"))
+    columns = [
+        ledger.Column("of_test", "book/a", "share", "more right", values),
+        ledger.Column("m", "book/b", "pixels", "farther", {}),
+    ]
+    page = Page(card(columns))
     rows = [text for text in page.texts if text in values]
     assert rows == ["trained", "untrained", "linear", "tanh"]
     assert page.texts.count("not measured") == 4 and "mnist" not in page.texts
     assert "0.500 ± 0.354" in page.texts  # deviation of 1/4 and 3/4: 1/(2 √2)
-    assert page.links == ["book/a.html#column-r", "book/b.html#column-m"]
+    assert page.links == ["book/a.html#column-of_test", "book/b.html#column-m"] * 2
+    said = " ".join(page.texts)
+    assert "of test share; more means: more right m pixels; more means: farther" in said
+    assert "network of test share m pixels" in said
+
+
+def test_the_report_card_has_a_table_for_each_part_with_its_own_networks():
+    columns = [
+        ledger.Column("a", "book/a", "share", "more", {"trained": [1.0]}),
+        ledger.Column("b", "book/b", "share", "more", {"stack": [1.0]}),
+    ]
+    text = card(columns, lambda doc: {"book/a": "One", "book/b": "Two"}[doc])
+    first, second = (inside(f"<table{half}", "table") for half in text.split("<table")[1:])
+    assert "One" in first and "trained" in first and "stack" not in first
+    assert "Two" in second and "stack" in second and "trained" not in second
+
+
+def test_a_template_that_misspells_a_name_is_an_error(tmp_path, monkeypatch):
+    (tmp_path / "page.html").write_text("{% macro page(a) %}{{ b }}{{ a }}{% endmacro %}")
+    monkeypatch.setattr(templates.ENVIRONMENT.loader, "searchpath", [str(tmp_path)])
+    with pytest.raises(jinja2.UndefinedError):
+        templates.macros("page.html").page("x")
+    assert templates.macros("page.html", b="<").page(">") == "&lt;&gt;"
 
 
 # --- the moments of a build
@@ -915,8 +1182,10 @@ def build(tmp_path, monkeypatch):
     """A build as the extension sees it: two chapters, two late pages, and what it warns of."""
     files = {"book/index": ".md", "book/b": ".ipynb", "book/a": ".ipynb", "book/claims": ".md"}
     domain = SimpleNamespace(data={"has_equations": {}})
+    part = addnodes.toctree(caption="A part", includefiles=["book/b", "book/a"])
     env = SimpleNamespace(
         config=SimpleNamespace(root_doc="book/index"),
+        tocs={"book/index": nodes.bullet_list("", part)},
         found_docs=set(files),
         toctree_includes={"book/index": ["book/b", "book/a", "book/claims"]},
         metadata={doc: {} for doc in files}
@@ -1052,6 +1321,7 @@ def test_the_pages_of_the_ledger_are_filled_when_all_is_read(build):
     claims, card = (Page(node.astext()) for node in document.findall(nodes.raw))
     assert "../book/a.html#claim-metric/tear" in claims.links and "Distances" in claims.texts
     assert "../book/a.html#column-margin" in card.links
+    assert "A part" in claims.texts and "A part" in card.texts
 
 
 def test_a_page_shows_the_first_living_figure_of_a_chapter(build):
@@ -1090,9 +1360,9 @@ def test_a_built_chapter_shows_the_verdicts_of_this_build(build):
     build.ran("book/a", claim_cell())
     build.ran("book/b")
     bookext.collect(build, build.env)
-    build.builder = SimpleNamespace(get_relative_uri=lambda here, there: f"{here}>{there}")
+    build.builder = SimpleNamespace(get_relative_uri=lambda here, there: f"{here}/{there}")
     line = '<p id="claim-metric/tear">claim metric/tear: as recorded</p>'
-    for page, shown in (("book/a", "book/a>book/claims#ledger-metric/tear"), ("book/b", line)):
+    for page, shown in (("book/a", "book/a/book/claims#ledger-metric/tear"), ("book/b", line)):
         context = {"body": line}
         bookext.finish(build, page, "page.html", context, None)
         assert shown in context["body"]

@@ -13,6 +13,7 @@ import nbformat
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from jupyter_cache import get_cache
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
@@ -58,12 +59,20 @@ class VerdictKey(Directive):
         return [nodes.raw("", claimpage.legend(), format="html")]
 
 
+class WorkedExample(Directive):
+    """`{worked-example}`: the made-up tests that the claims page explains a verdict by."""
+
+    def run(self) -> list[nodes.Node]:
+        return [nodes.raw("", claimpage.worked_example(), format="html")]
+
+
 def setup(app: Sphinx) -> dict:
     app.add_node(LateNode)
     for page in ("claims-ledger", "report-card"):
         app.add_directive(page, LedgerDirective)
     app.add_directive("living-figure", LivingFigure)
     app.add_directive("verdict-key", VerdictKey)
+    app.add_directive("worked-example", WorkedExample)
     app.add_autodocumenter(exercisedoc.ExerciseDocumenter)
     app.connect("env-get-outdated", read_again)
     app.connect("source-read", choose_cache)
@@ -174,23 +183,26 @@ def executed(root: Path, path: str) -> dict | None:
 def show(app: Sphinx, doctree: nodes.document, doc: str) -> None:
     """Put the ledger's tables and the chapters' living figures where the page asks for them."""
     for node in list(doctree.findall(LateNode)):
-        if node["page"] == "living-figure":
-            text = living_figure(app, node["chapter"], doc)
-            node.replace_self(nodes.raw("", text, format="html"))
-            continue
-        ledgers = ledger.load(_ledgers(app))
-
-        def link(other: str) -> str:
-            return app.builder.get_relative_uri(doc, other)
-
-        def title(other: str) -> str:
-            return app.env.titles[other].astext()
-
-        if node["page"] == "claims-ledger":
-            text = claimpage.page(ledger.claims(ledgers, ledger.dataset()), link, title)
-        else:
-            text = reportcard.page(ledger.columns(ledgers, ledger.dataset()), link)
+        text = _filled(app, node, doc)
         node.replace_self(nodes.raw("", text, format="html"))
+
+
+def _filled(app: Sphinx, node: LateNode, doc: str) -> str:
+    if node["page"] == "living-figure":
+        return living_figure(app, node["chapter"], doc)
+    present, ledgers = ledger.dataset(), ledger.load(_ledgers(app))
+    parts = _parts(app.env)
+
+    def link(other: str) -> str:
+        return app.builder.get_relative_uri(doc, other)
+
+    def part(other: str) -> str:
+        return parts.get(other, "")
+
+    if node["page"] == "report-card":
+        return reportcard.page(ledger.columns(ledgers, present), link, part)
+    claims = ledger.claims(ledgers, present, ledger.kept(app.env.found_docs))
+    return claimpage.page(claims, link, lambda other: app.env.titles[other].astext(), part)
 
 
 def living_figure(app: Sphinx, chapter: str, doc: str) -> str:
@@ -223,7 +235,10 @@ def finish(
     body = barriers.lowered(context["body"])
     here = ledger.load(_ledgers(app)).get(ledger.dataset(), {"claims": []})["claims"]
     if records := {claim["key"]: claim for claim in here if claim["doc"] == page}:
-        body = claimpage.in_place(body, records, app.builder.get_relative_uri(page, LEDGER))
+        beside = ledger.kept([page])
+        runs = {key: ledger.kept_run(beside, claim) for key, claim in records.items()}
+        address = app.builder.get_relative_uri(page, LEDGER)
+        body = claimpage.in_place(body, records, runs, address)
     context["body"] = body
 
 
@@ -252,6 +267,12 @@ def _key(app: Sphinx, doc: str) -> str | None:
 
 def _ledgers(app: Sphinx) -> Path:
     return Path(app.outdir).parent / "ledger"
+
+
+def _parts(env: BuildEnvironment) -> dict[str, str]:
+    """The part of the book that each chapter stands in, by the captions of the contents."""
+    parts = env.tocs[env.config.root_doc].findall(addnodes.toctree)
+    return {doc: part["caption"] or "" for part in parts for doc in part["includefiles"]}
 
 
 def _in_order(env: BuildEnvironment) -> list[str]:

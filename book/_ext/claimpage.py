@@ -1,15 +1,20 @@
-"""The claims page: every claim of the book, what was measured, and what came of it."""
+"""The claims page: every claim of the book in one row that unfolds, and what came of it."""
 
 import html
 import re
-from collections.abc import Callable
-from urllib.parse import quote
+from collections import Counter
+from collections.abc import Callable, Iterable
+from itertools import chain, groupby
 
+from markupsafe import Markup
+
+from companion.book.claims import bound, over, test
 from companion.run import split
-from ledger import IMAGES, Claim
-from rounding import interval
+from ledger import IMAGES, NOT_RUN, Claim, Run
+from rounding import interval, mean_and_spread
+from templates import macros
 
-__all__ = ["VERDICTS", "badge", "in_place", "inline", "legend", "page", "strip"]
+__all__ = ["VERDICTS", "badge", "example", "in_place", "inline", "legend", "page", "strip"]
 
 # Drawn, so that a verdict is told by a shape and a word before it is told by a colour:
 # a full disc, a ring with a core, a half disc, a broken ring, a crossed ring.
@@ -29,56 +34,87 @@ VERDICTS = {
 }
 
 MEANINGS = {
-    "holds": "The effect met its bound; control and rival, where there are any, missed it.",
-    "holds for another reason": "The effect is there, and a duller explanation does as well.",
-    "true but not specific": "The effect is there, and a network that learned nothing of the kind "
-    "shows it, too.",
-    "not separable here": "An interval contains the bound, of the effect, its control or its "
-    "rival: at this size the experiment cannot tell.",
+    "holds": "The effect met its bound, and so did what is left of it over the control and over "
+    "the rival, where there are any.",
+    "holds for another reason": "The effect is there, but too little of it is left over the "
+    "rival: a duller explanation does it alone.",
+    "true but not specific": "The effect is there, but too little of it is left over the control: "
+    "a network that must not show it does.",
+    "not separable here": "The interval of the effect, or of what is left of it, contains the "
+    "bound: at this size the experiment cannot tell.",
     "does not hold here": "The effect missed its bound.",
 }
 
-ROLES = ("effect", "control", "rival")
+# What a test is of, and where it is a difference, what was taken away.
+TESTS = {
+    "effect": ("effect", "the other side"),
+    "control": ("left over the control", "the control itself"),
+    "rival": ("left over the rival", "the rival itself"),
+}
 
-LINE = re.compile(r'<p id="claim-([^"]+)">claim \1: as recorded</p>')
+LINE = re.compile(r'<p id="claim-([^"]+)">claim \1: (?:as recorded|no verdict recorded)</p>')
 
 
-def page(claims: list[Claim], link: Callable[[str], str], title: Callable[[str], str]) -> str:
-    """HTML of the claims page: for each chapter a table at a glance, then one card per claim.
+def page(
+    claims: list[Claim],
+    link: Callable[[str], str],
+    title: Callable[[str], str],
+    part: Callable[[str], str] = lambda doc: "",
+) -> str:
+    """HTML of the claims page: counts, a filter, then the claims in parts and chapters.
 
-    `link(doc)` is the address of a chapter seen from the page, `title(doc)` its title.
+    `link(doc)` is the address of a chapter seen from the page, `title(doc)` its title, `part(doc)`
+    the part of the book that it stands in.
     """
     if not claims:
         return '<p class="ng-none">No chapter has recorded a claim yet.</p>'
-    chapters = list(dict.fromkeys(claim.doc for claim in claims))
-    return _jumps(chapters, title) + "\n".join(
-        _chapter([c for c in claims if c.doc == doc], doc, link(doc), title(doc))
-        for doc in chapters
+    parts = [
+        (name, [(doc, list(some)) for doc, some in groupby(ours, key=lambda claim: claim.doc)])
+        for name, ours in groupby(claims, key=lambda claim: part(claim.doc))
+    ]
+    return FORMS.page(
+        parts,
+        link,
+        title,
+        claims=len(claims),
+        counts=_counts(claims),
+        tests=_tests_of_chance(claims),
+        papers=sorted({claim.paper for claim in claims}),
+        sets=_sets(claims),
     )
 
 
-def badge(verdict: str | None) -> str:
-    """A verdict as a sign with its words; None: this data set was not run."""
-    if verdict is None:
-        return '<span class="ng-verdict ng-not-run">not run</span>'
+def badge(verdict: str) -> Markup:
+    """A verdict as a sign with its words; "not run" has none."""
+    if verdict == NOT_RUN:
+        return Markup(f'<span class="ng-verdict ng-not-run">{NOT_RUN}</span>')
     name, drawing = VERDICTS[verdict]
-    return (
+    return Markup(
         f'<span class="ng-verdict ng-{name}"><svg viewBox="0 0 16 16" width="16" height="16" '
         'fill="none" stroke="currentColor" stroke-width="2" aria-hidden="true">'
         f"{drawing}</svg><span>{verdict}</span></span>"
     )
 
 
-def in_place(body: str, records: dict[str, dict], address: str) -> str:
-    """The HTML of a chapter in which each claim's line says what was measured and its verdict.
+def in_place(
+    body: str, records: dict[str, dict], kept: dict[str, Run | None], address: str
+) -> str:
+    """The HTML of a chapter in which each claim's line says its sentence and its verdict.
 
     A notebook's own line is the same on every data set, so that a test can compare it;
-    `records[key]` is what this build measured, `address` that of the claims page.
+    `records[key]` is what this build measured, `kept[key]` the kept run on the same data set,
+    which is shown where it says something else, `address` that of the claims page.
     """
 
     def say(line: re.Match) -> str:
         record = records.get(html.unescape(line[1]))
-        return _in_place(record, address) if record else line[0]
+        if record is None:
+            return line[0]
+        other = kept.get(record["key"])
+        differs = other is not None and other.verdict != record["verdict"]
+        data, size = split(record["data"])
+        built = Run.of(record, size=size)
+        return FORMS.in_place(record, data, built, other if differs else None, address)
 
     return LINE.sub(say, body)
 
@@ -91,20 +127,50 @@ def legend() -> str:
     return f'<dl class="ng-legend">\n{entries}\n</dl>'
 
 
-def inline(text: str) -> str:
+def example() -> Run:
+    """A made-up run with each kind of test, held against its bounds as a chapter's are."""
+    gained, untrained, scaled = [0.14, 0.16, 0.15], [0.02, 0.03, 0.01], [0.12, 0.15, 0.12]
+    tests = {
+        "effect": test(gained, at_least=0.05),
+        "control": over(gained, untrained, at_least=0.03),
+        "rival": over(gained, scaled, at_least=0.03),
+    }
+    found = {role: vars(measured) for role, measured in tests.items()}
+    return Run("not separable here", found, "build")
+
+
+def worked_example() -> str:
+    """The made-up run as the page unfolds it."""
+    return FORMS.example(example(), _scales([example()]))
+
+
+def label(run: Run) -> str:
+    """Where a run comes from: a build or a kept run, its seeds, its size, its date.
+
+    >>> label(Run("holds", {"effect": {"values": [1.0, 2.0, 3.0], "exact": False}}, "build"))
+    'build, 3 seeds'
+    """
+    effect = run.tests["effect"]
+    count = len(effect["values"])
+    seeds = "exact" if effect["exact"] else f"{count} seed{'s' * (count != 1)}"
+    size = "" if run.size == "build" else f"size {run.size}"
+    return ", ".join(filter(None, ["kept run" if run.date else "build", seeds, size, run.date]))
+
+
+def inline(text: str) -> Markup:
     """Plain words with `code`, **bold**, *slanted* and $formulas$ as HTML; all else is escaped."""
     parts = re.split(r"(\$[^$]+\$|`[^`]+`)", text)
-    return "".join(_part(part) for part in parts)
+    return Markup("".join(_part(part) for part in parts))
 
 
-def strip(test: dict, scale: tuple[float, float]) -> str:
+def strip(test: dict, scale: tuple[float, float]) -> Markup:
     """The measured values on a line: a dot per seed, a bar for the interval, the bounds as ticks.
 
     The words beside it say the same, so it is hidden from screen readers.
     """
     low, high = scale
     if not high > low:
-        return ""
+        return Markup("")
 
     def place(value: float) -> float:
         return round(4 + 92 * min(max((value - low) / (high - low), 0), 1), 2)
@@ -115,7 +181,7 @@ def strip(test: dict, scale: tuple[float, float]) -> str:
         for b in _bounds(test)
     )
     dots = "".join(f'<circle cx="{place(v)}%" cy="9" r="2.5"/>' for v in test["values"])
-    return (
+    return Markup(
         '<svg class="ng-strip" width="100%" height="18" aria-hidden="true">'
         '<line class="ng-axis" x1="0" x2="100%" y1="9" y2="9"/>'
         f'<rect x="{left}%" width="{round(right - left, 2)}%" y="5" height="8" rx="2"/>'
@@ -123,119 +189,40 @@ def strip(test: dict, scale: tuple[float, float]) -> str:
     )
 
 
-def _in_place(record: dict, address: str) -> str:
-    said = [
-        f"{role} {' '.join(filter(None, interval(record[role])))}: {record[role]['outcome']}"
-        for role in ROLES
-        if record[role]
-    ]
-    return (
-        f'<p class="ng-in-place" id="claim-{html.escape(record["key"])}">'
-        f'<span class="ng-says"><b>Claim.</b> {inline(record["says"])}</span> '
-        f"{badge(record['verdict'])} <span>Bound: {html.escape(record['effect']['bound'])}; "
-        f"{html.escape('; '.join(said))}. "
-        f'<a href="{address}#ledger-{_quoted(record["key"])}">In the ledger</a></span></p>'
-    )
+def _counts(claims: list[Claim]) -> dict[str, Counter]:
+    """How often each verdict stands on each data set; constructed sets are counted together."""
+    counts: dict[str, Counter] = {}
+    for claim in claims:
+        for data in claim.runs:
+            heading = data if data in IMAGES else "constructed"
+            counts.setdefault(heading, Counter())[claim.verdict(data)] += 1
+    order = [*IMAGES, "constructed"]
+    return {name: counts[name] for name in order if name in counts}
 
 
-def _jumps(chapters: list[str], title: Callable[[str], str]) -> str:
-    if len(chapters) < 2:
-        return ""
-    items = "".join(
-        f'<li><a href="#of-{_quoted(doc)}">{html.escape(title(doc))}</a></li>' for doc in chapters
-    )
-    return f'<ul class="ng-jumps">{items}</ul>\n'
+def _tests_of_chance(claims: list[Claim]) -> int:
+    """The tests behind the verdicts that seeds could have decided otherwise."""
+    standing = [runs[-1] for claim in claims for runs in claim.runs.values() if runs]
+    tests = [test for run in standing for test in run.tests.values()]
+    return sum(len(test["values"]) > 2 and not test["exact"] for test in tests)
 
 
-def _chapter(claims: list[Claim], doc: str, address: str, title: str) -> str:
-    names = list(claims[0].runs)
-    heads = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
-    rows = "\n".join(
-        f'<tr><th scope="row"><a href="#ledger-{_quoted(claim.key)}">{_breakable(claim.key)}</a>'
-        f"</th>{''.join(f'<td>{badge(_verdict(run))}</td>' for run in claim.runs.values())}</tr>"
-        for claim in claims
-    )
-    cards = "\n".join(_card(claim, address) for claim in claims)
-    return (
-        f'<section class="ng-chapter" id="of-{html.escape(doc)}">'
-        f'<h2><a href="{address}">{html.escape(title)}</a></h2>\n'
-        f'<table class="ng-glance"><caption>The verdicts at a glance</caption><thead><tr>'
-        f'<th scope="col">claim</th>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>\n'
-        f"{cards}\n</section>"
-    )
+def _sets(claims: list[Claim]) -> list[str]:
+    found = {data for claim in claims for data in claim.runs}
+    return [*filter(found.__contains__, IMAGES), *sorted(found - set(IMAGES))]
 
 
-def _card(claim: Claim, address: str) -> str:
-    record, names = claim.record, list(claim.runs)
-    source = f"Source: {inline(record['paper'])}." if record["paper"] else "A claim of this book."
-    runs = list(claim.runs.values())
-    heads = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
-    verdicts = "".join(f"<td>{badge(_verdict(run))}{_note(run)}</td>" for run in runs)
-    roles = [role for role in ROLES if any(run and run[role] for run in runs)]
-    tests = "\n".join(_row(claim, role) for role in roles)
-    because = list(dict.fromkeys(run["because"] for run in runs if run))
-    return (
-        f'<article class="ng-claim" id="ledger-{html.escape(claim.key)}">'
-        f'<p class="ng-says">{inline(record["says"])}</p>'
-        f'<p class="ng-source"><code>{html.escape(claim.key)}</code> {source} '
-        f'<a href="{address}#claim-{_quoted(claim.key)}">See it in its place</a></p>\n'
-        f'<table class="ng-runs"><thead><tr><td></td>{heads}</tr></thead><tbody>\n'
-        f'<tr class="ng-verdicts"><th scope="row">verdict</th>{verdicts}</tr>\n{tests}\n'
-        f"</tbody></table>\n"
-        f'<p class="ng-because">Bounds: {inline("; ".join(b for b in because if b))}</p></article>'
-    )
-
-
-def _row(claim: Claim, role: str) -> str:
-    scale = _scale(claim)
-    cells = "".join(f"<td>{_test(run, role, scale)}</td>" for run in claim.runs.values())
-    return f'<tr class="ng-{role}"><th scope="row">{role}</th>{cells}</tr>'
-
-
-def _test(run: dict | None, role: str, scale: tuple[float, float]) -> str:
-    if run is None:
-        return '<span class="ng-not-run">not run</span>'
-    if run[role] is None:
-        return '<span class="ng-not-run">none</span>'
-    test = run[role]
-    mean, spread = interval(test)
-    return (
-        f'<span class="ng-measured">{mean}</span> <span class="ng-interval">{spread}</span>'
-        f"{strip(test, scale)}"
-        f'<span class="ng-outcome">{html.escape(test["bound"])}: <b>{test["outcome"]}</b>'
-        "</span>"
-    )
-
-
-def _verdict(run: dict | None) -> str | None:
-    return run["verdict"] if run else None
-
-
-def _note(run: dict | None) -> str:
-    """What the badge alone would hide: a toy set, no recorded verdict, or another one."""
-    if run is None:
-        return ""
-    notes = []
-    if split(run["data"])[0] not in IMAGES:
-        notes.append(f"on {run['data']}")
-    if run["recorded"] is None:
-        notes.append("no verdict recorded")
-    elif run["recorded"] != run["verdict"]:
-        notes.append(f"recorded: {run['recorded']}")
-    return "".join(f'<span class="ng-note">{html.escape(note)}</span>' for note in notes)
-
-
-def _scale(claim: Claim) -> tuple[float, float]:
-    """One scale for all the tests of a claim, so that effect, control and rival compare by eye."""
-    tests = [run[role] for run in claim.runs.values() if run for role in ROLES if run[role]]
-    shown = [v for t in tests for v in (*t["values"], t["low"], t["high"], *_bounds(t))]
-    shown = [v for v in shown if abs(v) < float("inf")]
-    return (min(shown), max(shown)) if shown else (0.0, 0.0)
+def _scales(runs: Iterable[Run]) -> dict[str, tuple[float, float]]:
+    """One scale for the tests of each role, so that runs and data sets compare by eye."""
+    shown: dict[str, list[float]] = {}
+    for role, one in (item for run in runs for item in run.tests.items()):
+        values = (*one["values"], one["low"], one["high"], *_bounds(one))
+        shown.setdefault(role, []).extend(values)
+    return {role: (min(values), max(values)) for role, values in shown.items()}
 
 
 def _bounds(test: dict) -> list[float]:
-    number = r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
-    return [float(bound) for bound in re.findall(number, test["bound"])]
+    return [value for value in (test["at_least"], test["at_most"]) if value is not None]
 
 
 def _part(part: str) -> str:
@@ -249,9 +236,17 @@ def _part(part: str) -> str:
     return re.sub(r"\*([^*]+)\*", r"<em>\1</em>", words)
 
 
-def _quoted(key: str) -> str:
-    return quote(key, safe="/")
-
-
-def _breakable(key: str) -> str:
-    return "<code>" + "<wbr>".join(re.split(r"(?<=[/_-])", html.escape(key))) + "</code>"
+FORMS = macros(
+    "claimpage.html",
+    NOT_RUN=NOT_RUN,
+    TESTS=TESTS,
+    WORDINGS=(*VERDICTS, NOT_RUN),
+    badge=badge,
+    bound=bound,
+    inline=inline,
+    interval=interval,
+    label=label,
+    scales=lambda claim: _scales(chain.from_iterable(claim.runs.values())),
+    spread=mean_and_spread,
+    strip=strip,
+)

@@ -1,29 +1,37 @@
-"""The ledger: what the executed chapters claimed and measured, kept per data set.
+"""The ledger: what the executed chapters claimed and measured, and what longer runs found.
 
 A chapter leaves its records in the metadata of cell outputs. They are read from the executed
-notebooks and written to one file per data set, so that a build on one data set still shows what
-the last build on the other found.
+notebooks and written to one file per build, so that a build on one data set still shows what the
+last build on the other found. Beside them stand the kept results of the package, whatever was
+built.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path, PurePosixPath
 
 from companion import run
+from companion.book import results
 
 __all__ = [
     "IMAGES",
+    "NOT_RUN",
+    "ROLES",
     "Claim",
     "Column",
+    "Run",
     "claims",
-    "column_names",
     "columns",
     "complaints",
     "dataset",
+    "kept",
+    "kept_run",
     "load",
     "read",
     "write",
@@ -35,18 +43,48 @@ CLAIM, COLUMN = "network-geometry-claim", "network-geometry-column"
 IMAGES = ("digits", "mnist", "fashion-mnist", "cifar10", "cifar10-small")
 
 
+ROLES = ("effect", "control", "rival")
+NOT_RUN = "not run"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run says of a claim: its tests by role, and the run they come from.
+
+    `date` is that of a kept run, None for a build; `recorded` is the verdict that the chapter
+    expected of a build.
+    """
+
+    verdict: str
+    tests: dict[str, dict]
+    size: str
+    date: str | None = None
+    recorded: str | None = None
+
+    @classmethod
+    def of(cls, found: dict, **origin: str) -> "Run":
+        """A run from a record of `claims.check` or from a kept result of one claim."""
+        tests = {role: found[role] for role in ROLES if found.get(role)}
+        return cls(found["verdict"], tests, **origin)
+
+
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the book and its runs: `runs[data set]` is a record, or None where not run."""
+    """One claim of the book: its words, and for each data set its runs from small to large.
+
+    A data set without a run is there where other claims of the chapter have one.
+    """
 
     key: str
     doc: str
-    runs: dict[str, dict | None]
+    says: str
+    paper: str
+    because: str
+    runs: dict[str, tuple[Run, ...]]
 
-    @property
-    def record(self) -> dict:
-        """The first run at hand: it holds the words, which are the same in all of them."""
-        return next(run for run in self.runs.values() if run)
+    def verdict(self, data: str) -> str:
+        """What the largest run on a data set says, a kept one before a build of the same size."""
+        return self.runs[data][-1].verdict if self.runs[data] else NOT_RUN
 
 
 @dataclass(frozen=True)
@@ -55,6 +93,8 @@ class Column:
 
     name: str
     doc: str
+    unit: str
+    more_means: str
     values: dict[str, list[float]]
 
 
@@ -137,63 +177,107 @@ def load(folder: Path) -> dict[str, dict]:
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
 
 
-def claims(ledgers: dict[str, dict], present: str) -> list[Claim]:
-    """The claims of the book as it stands, in reading order, with their runs side by side.
+def kept(docs: Iterable[str]) -> dict[str, results.Kept]:
+    """The kept results of these pages; one without them is left out."""
+    found = {}
+    for doc in docs:
+        # Only a page that nothing was kept of is passed over: a broken file stops the build.
+        with contextlib.suppress(FileNotFoundError):
+            found[doc] = results.kept(PurePosixPath(doc).name)
+    return found
+
+
+def kept_run(kept: dict[str, results.Kept], record: dict) -> Run | None:
+    """The kept run of a recorded claim on the record's data set; None if there is none."""
+    return _kept(kept, record["doc"], record["key"]).get(run.split(record["data"])[0])
+
+
+def claims(
+    ledgers: dict[str, dict], present: str, kept: dict[str, results.Kept] | None = None
+) -> list[Claim]:
+    """The claims of the book as it stands, in reading order, with all their runs.
 
     `present` names the ledger of this build: its cells say which claims there are. A run of
     another build counts only if the code up to its cell has not changed since.
     """
     cells = {c["key"]: c for c in ledgers[present]["cells"] if c["kind"] == "claim"}
     cells |= {c["key"]: c for c in ledgers[present]["claims"]}
-    valid = {
-        name: [c for c in ledger["claims"] if c["cell"] == cells.get(c["key"], {}).get("cell")]
-        for name, ledger in ledgers.items()
-    }
-    shown = column_names(valid)
-    rows = [
-        Claim(key, cell["doc"], {name: _run(valid, key, name) for name in shown})
-        for key, cell in cells.items()
-    ]
-    return [row for row in rows if any(row.runs.values())]
+    found = []
+    for key, cell in cells.items():
+        built = _built(ledgers, present, key, cell["cell"])
+        if built:
+            record = next(iter(built.values()))
+            words = (record[word] for word in ("says", "paper", "because"))
+            found.append(
+                Claim(key, cell["doc"], *words, _runs(built, kept or {}, cell["doc"], key))
+            )
+    images = {claim.doc: set(IMAGES[:2]) for claim in found}
+    for claim in found:
+        images[claim.doc] |= claim.runs.keys() & set(IMAGES)
+    return [_with_gaps(claim, images[claim.doc]) for claim in found]
 
 
 def columns(ledgers: dict[str, dict], present: str) -> dict[str, list[Column]]:
-    """The report card of each data set: its columns in reading order.
+    """The report card of each data set: accuracy first, the other columns in reading order.
 
     A column of another build counts only if the code up to its cell has not changed since.
     """
     cells = {c["name"]: c for c in ledgers[present]["cells"] if c["kind"] == "column"}
     cells |= {c["name"]: c for c in ledgers[present]["columns"]}
+    order = sorted(cells, key=lambda name: name != "accuracy")
     return {
-        name: [
-            Column(entry["name"], entry["doc"], entry["values"])
-            for key, cell in cells.items()
+        build: [
+            Column(**{field.name: entry[field.name] for field in fields(Column)})
+            for name in order
             for entry in ledger["columns"]
-            if entry["name"] == key and entry["cell"] == cell["cell"]
+            if entry["name"] == name and entry["cell"] == cells[name]["cell"]
         ]
-        for name, ledger in ledgers.items()
+        for build, ledger in ledgers.items()
     }
 
 
-def column_names(valid: dict[str, list[dict]]) -> list[str]:
-    """The runs to show side by side: digits and mnist always, others where they were made."""
-    also = [entry["data"] for entries in valid.values() for entry in entries]
-    also = [name for name in also if run.split(name)[0] in IMAGES]
-    return list(dict.fromkeys(["digits", "mnist", *sorted(valid, key=_size), *also]))
+def _built(ledgers: dict[str, dict], present: str, key: str, cell: str) -> dict[str, dict]:
+    """The records of a claim by the name of the run, each from its own build if there is one."""
+    found: dict[str, dict] = {}
+    for build in [present, *ledgers]:
+        for entry in ledgers[build]["claims"]:
+            fits = entry["key"] == key and entry["cell"] == cell
+            if fits and (entry["data"] not in found or entry["data"] == build):
+                found[entry["data"]] = entry
+    return found
 
 
-def _size(name: str) -> int:
-    return run.SIZES.index(run.split(name)[1])
+def _runs(
+    built: dict[str, dict], kept: dict[str, results.Kept], doc: str, key: str
+) -> dict[str, tuple[Run, ...]]:
+    runs: dict[str, list[Run]] = {}
+    for name, record in built.items():
+        data, size = run.split(name)
+        runs.setdefault(data, []).append(Run.of(record, size=size, recorded=record["recorded"]))
+    for data, one in _kept(kept, doc, key).items():
+        runs.setdefault(data, []).append(one)
+    ranked = {data: sorted(some, key=_rank) for data, some in runs.items()}
+    return {data: tuple(some) for data, some in ranked.items()}
 
 
-def _run(valid: dict[str, list[dict]], key: str, name: str) -> dict | None:
-    """The record of a claim for one column, from that data set's own build if it has one."""
-    builds = [valid.get(name, []), *(entries for other, entries in valid.items() if other != name)]
-    entries = [entry for build in builds for entry in build if entry["key"] == key]
-    named = [entry for entry in entries if entry["data"] == name]
-    toys = [
-        entry
-        for entry in entries
-        if run.split(entry["data"])[0] not in IMAGES and _size(entry["data"]) == _size(name)
-    ]
-    return next(iter(named + toys), None)
+def _kept(kept: dict[str, results.Kept], doc: str, key: str) -> dict[str, Run]:
+    """The kept runs of a claim by data set; what is kept lacks the chapter before the key."""
+    if doc not in kept:
+        return {}
+    name, origin = key.partition("/")[2], {"size": kept[doc].size, "date": kept[doc].date}
+    sets = kept[doc].values.items()
+    return {data: Run.of(found[name], **origin) for data, found in sets if name in found}
+
+
+def _rank(one: Run) -> tuple[int, bool]:
+    return run.SIZES.index(one.size), one.date is not None
+
+
+def _with_gaps(claim: Claim, images: set[str]) -> Claim:
+    """The claim with its data sets in order, and those of its chapter that it was not run on.
+
+    A claim on a constructed set is about that set: it has no gap on images.
+    """
+    wanted = set(claim.runs) | (images if claim.runs.keys() & set(IMAGES) else set())
+    order = [*filter(wanted.__contains__, IMAGES), *sorted(wanted - set(IMAGES))]
+    return replace(claim, runs={data: claim.runs.get(data, ()) for data in order})

@@ -1,11 +1,13 @@
-"""The report card: what the chapters' rulers say about the reference networks, in one table."""
+"""The report card: what the chapters' rulers say about the reference networks, part by part."""
 
-import html
 from collections.abc import Callable
-from urllib.parse import quote
+from itertools import groupby
+
+from markupsafe import Markup
 
 from ledger import Column
 from rounding import mean_and_spread
+from templates import macros
 
 __all__ = ["page"]
 
@@ -13,37 +15,35 @@ __all__ = ["page"]
 NETWORKS = ("trained", "untrained", "memorized", "trained_small", "linear")
 
 
-def page(cards: dict[str, list[Column]], link: Callable[[str], str]) -> str:
-    """HTML of the report card: a table for each data set with at least one column."""
-    tables = [_table(name, columns, link) for name, columns in cards.items() if columns]
-    if not tables:
+def page(
+    cards: dict[str, list[Column]],
+    link: Callable[[str], str],
+    part: Callable[[str], str] = lambda doc: "",
+) -> str:
+    """HTML of the report card: for each data set a table for each part of the book.
+
+    `link(doc)` is the address of a chapter seen from the page, `part(doc)` its part.
+    """
+    cards = {name: columns for name, columns in cards.items() if columns}
+    if not cards:
         return '<p class="ng-none">No chapter has filled a column yet.</p>'
-    return "\n".join(tables)
+    rulers = {column.name: column for columns in cards.values() for column in columns}
+    tables = {name: _tables(columns, part) for name, columns in cards.items()}
+    return FORMS.page(list(rulers.values()), tables, link)
 
 
-def _table(name: str, columns: list[Column], link: Callable[[str], str]) -> str:
+def _tables(
+    columns: list[Column], part: Callable[[str], str]
+) -> list[tuple[str, list[Column], list[str]]]:
+    """A table for each part of the book, which is as wide as a page: its columns and networks."""
+    groups = [(name, list(some)) for name, some in groupby(columns, lambda one: part(one.doc))]
+    return [(name, ours, _networks(ours)) for name, ours in groups]
+
+
+def _networks(columns: list[Column]) -> list[str]:
     seen = dict.fromkeys(network for column in columns for network in column.values)
-    networks = [n for n in NETWORKS if n in seen] + [n for n in seen if n not in NETWORKS]
-    heads = "".join(
-        f'<th scope="col"><a href="{link(column.doc)}#column-{quote(column.name, safe="/")}">'
-        f"{html.escape(column.name)}</a></th>"
-        for column in columns
-    )
-    rows = "\n".join(
-        f'<tr><th scope="row">{html.escape(network)}</th>'
-        + "".join(f"<td>{_cell(column.values.get(network))}</td>" for column in columns)
-        + "</tr>"
-        for network in networks
-    )
-    return (
-        '<div class="ng-scroll" tabindex="0" role="region" '
-        f'aria-label="Report card on {html.escape(name)}"><table class="ng-card">'
-        f'<caption>{html.escape(name)}</caption><thead><tr><th scope="col">network</th>{heads}'
-        f"</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>"
-    )
+    return [n for n in NETWORKS if n in seen] + [n for n in seen if n not in NETWORKS]
 
 
-def _cell(values: list[float] | None) -> str:
-    if not values:
-        return '<span class="ng-not-run">not measured</span>'
-    return html.escape(mean_and_spread(values))
+ABSENT = Markup('<span class="ng-not-run">not measured</span>')
+FORMS = macros("reportcard.html", absent=ABSENT, spread=mean_and_spread)

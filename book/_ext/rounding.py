@@ -42,6 +42,7 @@ def mean_and_spread(values: list[float]) -> str:
     if len(values) == 1 or not math.isfinite(mean):
         return number(mean)
     spread = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
-    # As fine as the mean, unless nothing would be left of a small spread.
-    like = mean if spread >= 0.005 * abs(mean) else spread
-    return f"{number(mean)} ± {number(spread, like=like, digits=3 if like == mean else 1)}"
+    # As fine as the larger of the two, unless nothing would be left of a small spread.
+    like = max(abs(mean), spread)
+    fine = {"like": like} if spread >= 0.005 * like else {"digits": 1}
+    return f"{number(mean, like=like)} ± {number(spread, **fine)}"
