@@ -20,7 +20,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ElementHandle, Page, sync_playwright
 
+import claimpage
+import ledger
 from chapters import ROOT
+from companion.book import claims
 from companion.book.widgets import Frame, Frames, Panel, scatter
 
 HTML = ROOT / "_build" / "html"
@@ -536,6 +539,92 @@ def test_pages_are_light_and_soon_there(browser, home, capsys):
         for name, (bytes_, milliseconds) in measured.items():
             print(f"  {bytes_ / 1e6:6.3f} MB  {milliseconds:5.0f} ms  {name}")
     assert [name for name, (bytes_, _) in measured.items() if bytes_ >= HEAVY] == []
+
+
+@needs_book
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_claims_unfold_without_a_barrier(theme, browser):
+    home, address = f"{HTML.as_uri()}/", (HTML / "book" / "claims.html").as_uri()
+    with opened(browser, address, home, size=PHONE, theme=theme) as visit:
+        unfold = "rows => rows.forEach(row => row.open = true)"
+        visit.page.eval_on_selector_all("details.ng-row", unfold)
+        held(visit, formulas, sideways, barriers)
+
+
+# ---- the page of the claims, on made-up ones -------------------------------------------------
+
+
+def made_up(k: int) -> ledger.Claim:
+    """One of many claims: every third on a constructed set, of three verdicts in turn."""
+    verdict = ("holds", "not separable here", "does not hold here")[k % 3]
+    effect = vars(claims.test([0.1, 0.2, 0.3 + k], at_least=0.2))
+    one = ledger.Run(verdict, {"effect": effect}, "hour", date="2026-01-02")
+    runs = {"torus": (one,)} if k % 3 == 2 else {"digits": (one,), "mnist": ()}
+    says = f"Claim {k}: a sentence that is long enough to need more than one line on a phone."
+    paper = ("Mantel (1967)", "a reader's guess")[k % 2]
+    return ledger.Claim(f"chapter/{k}", f"book/{k // 40}", says, paper, "it matters", runs)
+
+
+@pytest.fixture
+def many_claims():
+    """The page of 120 claims, with the book's own look."""
+    page = claimpage.page([made_up(k) for k in range(120)], str, str, str)
+    look = (ROOT / "book" / "_static" / "book.css").read_text(encoding="utf-8")
+    return f'<style>{look}</style><div class="bd-article">{page}</div>'
+
+
+def rows(visit: Visit) -> int:
+    return visit.page.locator("details.ng-row:visible").count()
+
+
+@needs_chromium
+def test_claims_are_filtered_by_verdict_paper_and_data_set(browser, tmp_path, many_claims):
+    with opened_page(browser, tmp_path, many_claims) as visit:
+        form, said = visit.page.locator("form.ng-filter"), visit.page.locator("output")
+        assert rows(visit) == 120 and said.text_content() == "120 of 120 claims"
+        form.locator("[name=verdict]").select_option("holds")
+        assert rows(visit) == 40 and visit.page.locator(".ng-chapter:visible").count() == 3
+        form.locator("[name=paper]").select_option("Mantel (1967)")
+        assert rows(visit) == 20 and said.text_content() == "20 of 120 claims"
+        # Both are asked of the same data set: what holds on digits was not run on mnist.
+        form.locator("[name=data]").select_option("mnist")
+        assert rows(visit) == 0 and visit.page.locator(".ng-chapter:visible").count() == 0
+        form.locator("[name=verdict]").select_option("not run")
+        assert rows(visit) == 40
+        form.locator("button").click()
+        visit.page.wait_for_function("document.querySelector('output').value.startsWith('120')")
+        assert rows(visit) == 120
+        held(visit, strays, messages)
+
+
+@needs_chromium
+def test_a_link_to_a_claim_unfolds_it_although_it_was_filtered_out(browser, tmp_path, many_claims):
+    with opened_page(browser, tmp_path, many_claims) as visit:
+        visit.page.locator("[name=verdict]").select_option("holds")
+        row = visit.page.locator("[id='ledger-chapter/41']")
+        assert not row.is_visible()
+        visit.page.evaluate("location.hash = 'ledger-chapter/41'")
+        visit.page.wait_for_function("document.querySelector('details[open]:not([hidden])')")
+        assert row.is_visible() and row.get_by_text("at least 0.2").is_visible()
+
+
+@needs_chromium
+def test_without_script_all_claims_stand_there(browser, tmp_path, many_claims):
+    (tmp_path / "page.html").write_text(f"<!doctype html>{many_claims}", encoding="utf-8")
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    assert page.locator("details.ng-row:visible").count() == 120
+    assert page.locator("form:visible").count() == 0
+    context.close()
+
+
+@needs_chromium
+def test_many_claims_fit_on_a_phone(browser, tmp_path, many_claims):
+    with opened_page(browser, tmp_path, many_claims, size=PHONE, touch=True) as visit:
+        unfold = "rows => rows.forEach((row, k) => row.open = k % 5 == 0)"
+        visit.page.eval_on_selector_all("details.ng-row", unfold)
+        held(visit, *ON_ARRIVAL, sideways, barriers)
 
 
 # ---- the checks on small pages ---------------------------------------------------------------
