@@ -50,7 +50,7 @@ bench: export MKL_NUM_THREADS := 1
 bench: export COMPANION_PROGRESS := 0
 
 .NOTPARALLEL:
-.PHONY: help book test pages colab chapter references lab normalize bench address clean clean-env environment
+.PHONY: help book test pages colab chapter references lab student teacher normalize bench address clean clean-env environment
 
 help:
 	@echo "make book         execute every chapter and build the pages  (DATASET=mnist: on MNIST)"
@@ -61,6 +61,8 @@ help:
 	@echo "make chapter      execute one chapter, then build the pages"
 	@echo "                  (NAME=distances/metric_structure)"
 	@echo "make lab          open the chapters in JupyterLab"
+	@echo "make student      write the chapters without solutions into _build/student"
+	@echo "make teacher      write them with the solutions open into _build/teacher"
 	@echo "make references   train the reference networks that are missing  (DATASET=mnist)"
 	@echo "make normalize    bring the notebooks into the form in which they are committed"
 	@echo "make bench        compare the speed of the instruments with their alternatives"
@@ -151,6 +153,9 @@ references: environment
 
 lab: environment
 	@$(PY) -m jupyterlab book
+
+student teacher: environment
+	@$(PY) tools/lessons.py $@
 
 # ---- the tests -------------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ import os
 import re
 import subprocess
 import sys
-from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -25,6 +24,8 @@ from chapters import ROOT, chapters
 from companion import run
 from companion.book import claims
 from execute import execute, selected
+from lessons import Task, code, exercises, folded, prose, source
+from normalize import calls
 
 CHAPTERS = chapters()
 SETUP = """import sys
@@ -32,24 +33,10 @@ if "google.colab" in sys.modules:
     %pip install -q "git+https://github.com/network-geometry/book"
 """
 LINES, WIDTH = 15, 76
-EXERCISE = r"^(#+ +|\*\*)Exercise\b.*$"
 
 
 def chapter_id(path: Path) -> str:
     return path.relative_to(ROOT / "book").with_suffix("").as_posix()
-
-
-def source(cell: dict) -> str:
-    return "".join(cell["source"])
-
-
-def code(notebook: dict) -> list[tuple[int, dict]]:
-    return [(i, c) for i, c in enumerate(notebook["cells"]) if c["cell_type"] == "code"]
-
-
-def prose(notebook: dict) -> list[tuple[int, str]]:
-    cells = enumerate(notebook["cells"])
-    return [(i, source(c)) for i, c in cells if c["cell_type"] == "markdown"]
 
 
 # ---- the rules -------------------------------------------------------------------------------
@@ -157,18 +144,6 @@ def alternatives(notebook: dict) -> list[str]:
     return found
 
 
-def calls(text: str, room: str, name: str | None = None) -> list[ast.Call]:
-    """The calls `room.name(...)` in a cell, of any name if none is given."""
-    return [
-        node
-        for node in ast.walk(normalize.parsed(text))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and getattr(node.func.value, "id", None) == room
-        and name in (None, node.func.attr)
-    ]
-
-
 def both_skips(notebook: dict) -> list[str]:
     """A cell for a live kernel is skipped by the book and by the tests, which read other tags."""
     skips = {"skip-execution", "nbval-skip"}
@@ -254,53 +229,17 @@ def verdicts(notebook: dict) -> list[str]:
 # ---- exercises -------------------------------------------------------------------------------
 
 
-def exercises(notebook: dict) -> list[dict]:
-    """Stub, check and solution of each exercise: from its heading to its check and its solution.
-
-    `stub`: the code from the heading to the check, that cell included; `check`: the calls
-    `exercises.NAME(...)` alone; `solution`: the Python in the folded solution, None if missing.
-    """
-    cells, found = notebook["cells"], []
-    headings = {i: re.search(EXERCISE, text, re.MULTILINE) for i, text in prose(notebook)}
-    starts = [i for i, heading in headings.items() if heading]
-    for start, end in pairwise([*starts, len(cells)]):
-        stub, check, solution = [], None, None
-        for cell in cells[start:end]:
-            text = source(cell)
-            if cell["cell_type"] == "markdown" and solution is None:
-                solution = folded(text)
-            elif cell["cell_type"] == "code" and check is None:
-                stub.append(text)
-                asked = calls(text, "exercises")
-                check = "\n".join(map(ast.unparse, asked)) or None
-        title = headings[start][0].strip("#* ")
-        found.append({"title": title, "stub": stub, "check": check, "solution": solution})
-    return found
-
-
-def folded(text: str) -> str | None:
-    """The Python blocks of the folded solution in a Markdown cell, joined; None without one."""
-    folds = re.findall(r"<details>\s*<summary>(.*?)</summary>(.*?)</details>", text, re.DOTALL)
-    blocks = [
-        block
-        for summary, inside in folds
-        if "solution" in summary.lower()
-        for block in re.findall(r"^```python\n(.*?)^```", inside, re.MULTILINE | re.DOTALL)
-    ]
-    return "\n".join(blocks) or None
-
-
 def answers(notebook: dict, folder: Path) -> list[tuple[str, str, str]]:
     """(title, answer to the untouched stub, answer to the solution), from one kernel."""
     tasks, cells = exercises(notebook), [source(code(notebook)[0][1])]
     for task in tasks:
-        cells += ["\n".join(task["stub"]), f"{task['solution']}\n{task['check']}"]
+        cells += ["\n".join(task.stub.values()), f"{task.solution}\n{task.check}"]
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
     NotebookClient(
         made, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     ).execute()
     said = [shown(cell) for cell in made.cells[1:]]
-    return list(zip((task["title"] for task in tasks), said[::2], said[1::2], strict=True))
+    return list(zip((task.title for task in tasks), said[::2], said[1::2], strict=True))
 
 
 def shown(cell: dict) -> str:
@@ -345,10 +284,10 @@ def test_exercises_can_be_solved_and_start_unsolved(path, monkeypatch):
     monkeypatch.setenv("COMPANION_DATASET", "digits")
     notebook = json.loads(path.read_text(encoding="utf-8"))
     tasks = exercises(notebook)
-    assert [task["title"] for task in tasks if not task["solution"] or not task["check"]] == []
+    assert [task.title for task in tasks if not task.solution or not task.check] == []
     # A check or a solution below no heading "Exercise ..." would never be run.
     asked = sum(len(calls(source(c), "exercises")) for _, c in code(notebook))
-    assert asked == sum(task["check"].count("exercises.") for task in tasks)
+    assert asked == sum(task.check.count("exercises.") for task in tasks)
     assert sum(bool(folded(text)) for _, text in prose(notebook)) == len(tasks)
     if not tasks:
         return
@@ -552,12 +491,12 @@ exercises.half(half)"""
 
 def test_an_exercise_is_cut_out_of_its_cells():
     (task,) = exercises(book(cell("x = 1"), TASK, cell(STUB), "## After", cell("x = 2")))
-    assert task == {
-        "title": "Exercise 1: a half",
-        "stub": [STUB],
-        "check": "exercises.half(half)",
-        "solution": "def half(x):\n    return x / 2\n",
-    }
+    assert task == Task(
+        title="Exercise 1: a half",
+        stub={2: STUB},
+        check="exercises.half(half)",
+        solution="def half(x):\n    return x / 2\n",
+    )
 
 
 def test_a_chapter_without_exercises_has_none():
@@ -568,8 +507,8 @@ def test_a_check_may_come_later_than_its_stub():
     first, last = "half = None", "exercises.half(half)"
     solution = TASK[TASK.index("<") :]
     (task,) = exercises(book("**Exercise.** Halve.", cell(first), solution, cell(last)))
-    assert (task["stub"], task["check"]) == ([first, last], last)
-    assert task["solution"] == "def half(x):\n    return x / 2\n"
+    assert (task.stub, task.check) == ({1: first, 3: last}, last)
+    assert task.solution == "def half(x):\n    return x / 2\n"
 
 
 def test_an_exercise_is_run_before_and_after_its_solution(tmp_path):

@@ -214,6 +214,16 @@ def test_a_fork_is_told_each_place_and_mends_them_with_one_command(fork):
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "online"),
+    [("Me/my.Fork", "https://me.github.io/my.Fork"), ("Me/me.github.io", "https://me.github.io")],
+)
+def test_the_pages_are_read_at_the_address_of_the_repository(name, online, fork):
+    project = f'[project]\n[project.urls]\nRepository = "{HOST}/{name}"\n'
+    (fork / "pyproject.toml").write_text(project)
+    assert address.online(fork) == online
+
+
 def test_an_address_without_colab_is_refused(fork):
     project = '[project]\n[project.urls]\nRepository = "https://a.org/b"\n'
     (fork / "pyproject.toml").write_text(project)
@@ -506,6 +516,15 @@ def test_the_tests_run_on_digits_whatever_the_shell_says(house):
     make(house, "test", "DATASET=mnist", COMPANION_DATASET="mnist")
     calls = (house / "calls").read_text().splitlines()
     assert {line.split(" | ")[1].split()[0] for line in calls if "pytest" in line} == {"digits"}
+
+
+@pytestmark_make
+@pytest.mark.parametrize("kind", ["student", "teacher"])
+def test_lessons_of_a_kind_are_written_and_a_failure_is_one(kind, house):
+    assert make(house, kind).returncode == 0
+    assert (house / "calls").read_text().splitlines()[-1].startswith(f"tools/lessons.py {kind} |")
+    (house / "fails").write_text("lessons.py")
+    assert make(house, kind).returncode != 0
 
 
 @pytestmark_make

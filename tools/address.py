@@ -16,7 +16,7 @@ from pathlib import Path
 
 from chapters import ROOT
 
-__all__ = ["files", "rewrite", "slug", "stale"]
+__all__ = ["files", "online", "rewrite", "slug", "stale"]
 
 NAME = r"[\w.-]+/[\w-]+(?:\.(?!git\b)[\w-]+)*"
 FORM = re.compile(rf"https://github\.com/({NAME})")
@@ -42,6 +42,13 @@ def slug(root: Path = ROOT) -> str:
             f"https://github.com/OWNER/NAME, write it in this form."
         )
     return match[1]
+
+
+def online(root: Path = ROOT) -> str:
+    """Where the pages can be read: the repository's GitHub Pages, which publish.yml fills."""
+    owner, name = slug(root).lower().split("/")
+    site = f"https://{owner}.github.io"
+    return site if name == f"{owner}.github.io" else f"{site}/{slug(root).partition('/')[2]}"
 
 
 def files(root: Path = ROOT) -> list[Path]:

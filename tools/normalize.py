@@ -19,7 +19,7 @@ import nbformat
 
 from chapters import ROOT
 
-__all__ = ["MARKER", "fixed_line", "normal", "notebooks", "parsed", "text"]
+__all__ = ["MARKER", "calls", "fixed_line", "normal", "notebooks", "parsed", "text"]
 
 # The test runner compares a cell's outputs only if this line stands in it and its count is set.
 MARKER = "# NBVAL_CHECK_OUTPUT"
@@ -43,31 +43,35 @@ def parsed(source: str) -> ast.Module:
     return ast.parse(MAGIC.sub(r"\1pass", source))
 
 
+def calls(source: str, room: str, name: str | None = None) -> list[ast.Call]:
+    """The calls `room.name(...)` in a cell, of any name if none is given."""
+    return [
+        node
+        for node in ast.walk(parsed(source))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and getattr(node.func.value, "id", None) == room
+        and name in (None, node.func.attr)
+    ]
+
+
 def fixed_line(source: str) -> tuple[str, str] | None:
     """Kind ("claim" or "column") and key of the one claim cell call in a source, None if none.
 
     ValueError: several calls, a key that is not written out, or a call without the marker (or the
     reverse): the tests would compare nothing, or something that changes from run to run.
     """
-    calls = [
-        node
-        for node in ast.walk(parsed(source))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and isinstance(node.func.value, ast.Name)
-        and node.func.value.id == "claims"
-        and node.func.attr in KINDS
-    ]
+    found = [call for call in calls(source, "claims") if call.func.attr in KINDS]
     marked = source.splitlines()[:1] == [MARKER]
-    if not calls and MARKER not in source.splitlines():
+    if not found and MARKER not in source.splitlines():
         return None
-    if len(calls) != 1 or not marked:
+    if len(found) != 1 or not marked:
         raise ValueError(
-            f"a cell has {len(calls)} calls of claims.check or claims.column and "
+            f"a cell has {len(found)} calls of claims.check or claims.column and "
             f"{'begins' if marked else 'does not begin'} with the line {MARKER!r}: the line and "
             f"exactly one call belong together, so split the cell or add the line at its top."
         )
-    call = calls[0]
+    call = found[0]
     if not call.args or not isinstance(getattr(call.args[0], "value", None), str):
         raise ValueError(
             f"claims.{call.func.attr} has no written-out key: its first argument must be a "
