@@ -1,6 +1,6 @@
 """Rulers of one cloud of points: how many dimensions it fills, how far its classes collapsed.
 
-Explained in the chapter `book/distances/metric_structure`.
+Explained in the chapter `book/distances/rulers`.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Rulers that compare two representations of the same samples: CKA and Procrustes.
 
-Explained in the chapter `book/distances/metric_structure`.
+Explained in the chapter `book/distances/rulers`.
 """
 
 from dataclasses import dataclass, field
