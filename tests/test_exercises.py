@@ -32,10 +32,8 @@ KNOWN = {
         "scale_gauge": (15, 19),
     },
     "metric_structure": {
-        "blind_rulers": (6, 6),
-        "intrinsic_dimension": (7, 11),
         "pairwise_distances": (11, 17),
-        "rigid_copy": (7, 7),
+        "tear_untrained": (4, 6),
         "within_class_correlation": (9, 14),
     },
     "prologue": {
@@ -44,6 +42,11 @@ KNOWN = {
         "linear_margin": (4, 4),
         "linearised_step": (5, 5),
         "median_line": (4, 9),
+    },
+    "rulers": {
+        "blind_rulers": (6, 6),
+        "intrinsic_dimension": (7, 11),
+        "rigid_copy": (7, 7),
     },
     "stacked_isometric_layers": {
         "frozen_step": (6, 9),

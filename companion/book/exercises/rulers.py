@@ -1,6 +1,6 @@
-"""What a motion, a dimension and two rulers see of a set of points: three exercises.
+"""What a motion, a dimension and two rulers see of a set of points: the exercises of `rulers`.
 
-Explained in `book/distances/metric_structure`.
+Explained in `book/distances/rulers`.
 """
 
 __all__ = ["blind_rulers", "intrinsic_dimension", "rigid_copy"]
