@@ -32,10 +32,6 @@ def _whitened(x: Tensor, y: Tensor) -> Tensor:
     return x @ torch.linalg.cholesky(torch.linalg.inv(inside))
 
 
-def _stretched(x: Tensor, *factors: float) -> Tensor:
-    return x * x.new_tensor(factors)
-
-
 def _bent(z: Tensor, x: Tensor) -> bool:
     """Whether no linear map with a shift takes x to z."""
     ones = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
@@ -90,7 +86,7 @@ tear_untrained = Exercise(
         Mistake(
             "Torn, but the classes are {apart:.2f} times as far apart as before: the direction in "
             "which they differ must gain against those in which a class is wide.",
-            lambda x, y: _stretched(x, 1, 9, 1, 0.1),
+            lambda x, y: x * x.new_tensor([1.0, 9.0, 1.0, 0.1]),
             when=lambda z, x, y: _read(z, x, y)["apart"] < APART,
         ),
     ),
