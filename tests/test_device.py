@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from companion import attacks, distances, isometry
-from companion.decision import DecisionFunction, logit_gap
+from companion.decision import DecisionFunction, linear_walk, logit_gap, shortest_walk, walk
 from companion.ensembles import fit_many
 from companion.models import MLP, LeNet, representations
 from companion.training import Recipe, fit
@@ -96,6 +96,13 @@ def test_decision_functions(network: nn.Module, pair: tuple | None) -> None:
     around = F.taylor(X)
     found = [F.rivals, F.value(X), F.values(X), F.gradient(X), F.gradients(X, 2)]
     found += [F.hvp(X, X), F.hvp(X, directions, h=0.1), around.gradient, around.hvp(directions)]
+    assert all(value.is_meta for value in found)
+
+
+def test_walks() -> None:
+    model, lengths = MLP((64, 6, 3)).to("meta"), torch.arange(1.0, 5.0, device="meta")
+    assert walk(model, X, X, lengths, both_ways=True).is_meta
+    found = [*linear_walk(model, X), *shortest_walk(model, X, steps=2, rounds=1)]
     assert all(value.is_meta for value in found)
 
 
