@@ -37,9 +37,9 @@ KNOWN = {
         "within_class_correlation": (9, 14),
     },
     "prologue": {
+        "block_directions": (4, 6),
         "classifier_margin": (7, 11),
         "cube_step": (4, 6),
-        "linear_margin": (4, 4),
         "linearised_step": (5, 5),
         "median_line": (4, 9),
     },

@@ -29,6 +29,12 @@ def one_step(F, x):
     return -F(x) * w / (w @ w)
 
 
+def by_kronecker(n, side, seed):
+    coarse = torch.randn(n, (side // 2) ** 2, generator=torch.Generator().manual_seed(seed))
+    half = torch.eye(side // 2).repeat_interleave(2, 0)
+    return coarse @ torch.kron(half, half).T / (2 * coarse.norm(dim=1, keepdim=True))
+
+
 def from_the_equation(x, w, b, u):
     """Signed ways along each line, over the margin."""
     return -(x @ w + b) / (u @ w) / ((x @ w + b).abs() / w.norm())
@@ -37,14 +43,8 @@ def from_the_equation(x, w, b, u):
 @pytest.mark.parametrize(
     "exercise, solution",
     [
-        (
-            prologue.linear_margin,
-            lambda x, w, b: np.abs(x.numpy() @ w.numpy() + b) / np.linalg.norm(w.numpy()),
-        ),
-        (
-            prologue.linear_margin,
-            lambda x, w, b: ((x @ w + b)[:, None] * w / (w @ w)).norm(dim=1).float(),
-        ),
+        (prologue.block_directions, by_kronecker),
+        (prologue.block_directions, lambda *case: by_kronecker(*case).numpy()),
         (prologue.classifier_margin, by_search),
         (prologue.cube_step, lambda x, w, b: corner(x, w, b).numpy()),
         (prologue.linearised_step, one_step),

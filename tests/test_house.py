@@ -276,7 +276,10 @@ def test_imports_go_downward_only():
         ("ensembles.py", "from companion import distances"),
         ("plots/__init__.py", "from companion.book import claims"),
         ("book/claims/__init__.py", "from companion.book import results"),
-        ("book/exercises/prologue.py", "from companion.book.exercises import metric_structure"),
+        (
+            "book/exercises/prologue/lines.py",
+            "from companion.book.exercises import metric_structure",
+        ),
         ("book/exercises/readings.py", "from companion.book.exercises import exercise"),
         ("book/claims/measured.py", "from companion import distances"),
         ("book/claims/record.py", "from companion import storage"),

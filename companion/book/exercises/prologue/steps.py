@@ -1,6 +1,6 @@
-"""The exercises of `book/prologue`, tried at walls whose distance is known in closed form."""
+"""The shortest step to a wall, in two norms and by linear looks, tried at known walls."""
 
-__all__ = ["classifier_margin", "cube_step", "linear_margin", "linearised_step", "median_line"]
+__all__ = ["classifier_margin", "cube_step", "linearised_step"]
 
 from collections.abc import Callable
 from functools import partial
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.func import grad
 
 from companion.book.exercises.exercise import Exercise, Mistake
-from companion.book.exercises.readings import Number, Points, Within
+from companion.book.exercises.readings import Points, Within
 from companion.book.exercises.walls import gaps, normals
 
 SCORE = "You measured the score; doubling w and b moves no wall, but doubled your distance."
@@ -20,7 +20,6 @@ EQUAL = (
     "of both weights."
 )
 NEGATIVE = "A distance is never negative, on whichever side of the wall the point stands."
-BOTH = "Half of your lines look away from the wall: walk both ways."
 
 LENGTHS = Points(
     lambda x, *_: (len(x),),
@@ -43,32 +42,6 @@ def _one_wall() -> list[tuple]:
     generator = torch.Generator().manual_seed(0)
     x = 3 * torch.randn(20, 3, generator=generator, dtype=torch.float64)
     return [(x, torch.tensor([2.0, -3.0, 0.5], dtype=torch.float64), 1.0)]
-
-
-linear_margin = Exercise(
-    """Check a function of x (n, D), w (D,), b that returns the distances (n,) to w.x + b = 0.
-
-    Tried at points on both sides; tolerance 0.1 %.
-
-    >>> linear_margin(lambda x, w, b: (x @ w + b).abs())
-    You measured the score; doubling w and b moves no wall, but doubled your distance.
-    """,
-    cases=_one_wall,
-    returns=LENGTHS,
-    agree=_same,
-    right=lambda x, w, b: _score(x, w, b).abs() / w.norm(),
-    praise="Right: the score over the length of the weights.",
-    mistakes=(
-        Mistake(NEGATIVE, lambda x, w, b: _score(x, w, b) / w.norm(), when=_negative),
-        Mistake(SCORE, lambda x, w, b: _score(x, w, b).abs()),
-        Mistake(UNIT, lambda x, w, b: _score(x, w, b).abs() / w.square().sum()),
-    ),
-    otherwise=Mistake(
-        "The first point came out at {given[0]:.4g}: draw the wall and the foot of its "
-        "perpendicular through that point, and measure.",
-        lambda x, w, b: (x @ w).abs() / w.norm(),
-    ),
-)
 
 
 def _three_classes() -> list[tuple]:
@@ -280,69 +253,5 @@ linearised_step = Exercise(
     numbers=lambda step, F, x: {"left": _left(step, F, x)},
 )
 
-
-def _lines() -> list[tuple]:
-    generator = torch.Generator().manual_seed(2)
-    x, w = torch.randn(2, 64, generator=generator, dtype=torch.float64)
-    u = torch.randn(999, 64, generator=generator, dtype=torch.float64)
-    return [(x, w, 0.5, u / u.norm(dim=1, keepdim=True))]
-
-
-def _ways(x: Tensor, w: Tensor, b: float, u: Tensor) -> Tensor:
-    """Along each line to the wall, in margins, negative against u."""
-    return -_score(x, w, b).sign() * w.norm() / (u @ w)
-
-
-def _ahead(t: Tensor) -> Tensor:
-    return torch.where(t > 0, t, torch.inf)
-
-
-median_line = Exercise(
-    """Check a function of x (D,), w (D,), b and unit directions u (m, D) that returns a number.
-
-    The number is the median, over the lines x + t u, of the way to w.x + b = 0 over the distance
-    of x to it. Tried with 999 lines in 64 dimensions; tolerance 0.1 %.
-
-    >>> median_line(lambda x, w, b, u: 64 ** 0.5)
-    Your 8 is not the median: ...
-    """,
-    cases=_lines,
-    returns=Number(
-        "a median", nan="a line that never meets the wall has an infinite length, not none."
-    ),
-    agree=Within(relative=1e-3),
-    right=lambda *case: _ways(*case).abs().median(),
-    praise="Right: both ways along each line, and the middle one of the lengths.",
-    mistakes=(
-        Mistake(
-            "A line almost parallel to the wall is almost infinitely long: the mean does not "
-            "exist, the median does.",
-            lambda *case: _ways(*case).abs().mean(),
-        ),
-        Mistake(
-            BOTH,
-            (lambda *case: _ahead(_ways(*case)).mean(), lambda *case: _ways(*case).min()),
-            when=lambda given, *_: abs(given) == torch.inf or given < 0,
-        ),
-        Mistake(BOTH, tuple(
-            (lambda *case, middle=middle: middle(_ways(*case)))
-            for middle in (
-                lambda t: t.median(),
-                lambda t: t[t > 0].median(),
-                lambda t: (-t[t < 0]).median(),
-                lambda t: _ahead(t).median(),
-            )
-        )),
-        Mistake(
-            "That is the median length of a line; the question is how many margins it has.",
-            lambda x, w, b, u: (_score(x, w, b) / (u @ w)).abs().median(),
-        ),
-    ),
-    otherwise=Mistake(
-        "Your {given:.4g} is not the median: take one line, and the cosine between it and the "
-        "normal of the wall.",
-        lambda x, w, b, u: len(w) ** 0.5,
-    ),
-)
 
 __test__ = {name: globals()[name].asks for name in __all__}
