@@ -33,6 +33,11 @@ if "google.colab" in sys.modules:
     %pip install -q "git+https://github.com/network-geometry/book"
 """
 LINES, WIDTH = 15, 76
+WORDS, CLAIMS, FIGURES, OPEN = 2000, 6, 8, 3
+FURTHER = "## Further measurements"
+
+# Chapters that were written before these counts held; whoever reshapes one takes it out.
+LONG = {"isometric_regularization", "stacked_isometric_layers"}
 
 
 def chapter_id(path: Path) -> str:
@@ -226,6 +231,87 @@ def verdicts(notebook: dict) -> list[str]:
     return found
 
 
+# ---- how much a chapter holds ----------------------------------------------------------------
+
+
+def words(text: str) -> int:
+    """Words that are read: without code, formulas, addresses and tags."""
+    for unread in (r"^```.*?^```", r"\$\$.*?\$\$", r"\$[^$\n]+\$", r"`[^`\n]+`", r"<[^>]+>"):
+        text = re.sub(unread, " ", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"\]\([^)]*\)", "] ", text)
+    return len(re.findall(r"[^\W\d_][\w'’-]*", text))
+
+
+def reading(notebook: dict) -> list[str]:
+    """A chapter is read in half an hour, and then it has been asked one question."""
+    count = sum(words(text) for _, text in prose(notebook))
+    return [f"the prose has {count} words, at most {WORDS} are read"] if count > WORDS else []
+
+
+def claimed(notebook: dict) -> list[str]:
+    """Six claims serve one question; more are further measurements."""
+    ends = [i for i, text in prose(notebook) if re.search(rf"^{FURTHER}$", text, re.MULTILINE)]
+    end = min(ends, default=len(notebook["cells"]))
+    before = [c for i, cell in code(notebook) for c in calls(source(cell), "claims", "check")
+              if i < end]  # fmt: skip
+    if len(before) <= CLAIMS:
+        return []
+    return [f"{len(before)} claims stand before {FURTHER!r}, at most {CLAIMS} serve one question"]
+
+
+def drawn(cell: dict) -> int:
+    """How many figures a cell shows, living ones among them."""
+    text = source(cell)
+    living = [c for c in calls(text, "widgets") if c.func.attr in ("Plane", "Frames")]
+    return len(calls(text, "plots", "show")) + len(living)
+
+
+def figures(notebook: dict) -> list[str]:
+    """More pictures than this are leafed through."""
+    count = sum(drawn(cell) for _, cell in code(notebook))
+    return [f"there are {count} figures, at most {FIGURES} are looked at"] * (count > FIGURES)
+
+
+def is_folded(cell: dict) -> bool:
+    return cell["cell_type"] == "code" and "hide-input" in cell["metadata"].get("tags", ())
+
+
+def open_code(notebook: dict) -> list[str]:
+    """Open code is the argument: what a section has more of is a loop or a table."""
+    found, heading, count = [], "the beginning", 0
+    for cell in [*notebook["cells"], {"cell_type": "markdown", "source": "# the end"}]:
+        text = source(cell)
+        if cell["cell_type"] == "code" and not is_folded(cell):
+            count += 1
+        headings = re.findall(r"^#+ .*$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S),
+                              re.MULTILINE)  # fmt: skip
+        if cell["cell_type"] == "markdown" and headings:
+            if count > OPEN:
+                found.append(f"{heading} has {count} open cells, at most {OPEN} are the argument")
+            heading, count = headings[-1], 0
+    return found
+
+
+def fold_runs(notebook: dict) -> list[str]:
+    """One fold per figure: a bar to unfold with nothing beside it says nothing."""
+    cells, found = notebook["cells"], []
+    for i, cell in code(notebook)[1:]:
+        if not is_folded(cell):
+            continue
+        if is_folded(cells[i - 1]):
+            found.append(f"cell {i} is folded right below another fold: join them, or say why")
+        text = source(cell)
+        kept = {"check", "column", "beside", "verdicts"} & {
+            call.func.attr for call in calls(text, "claims")
+        }
+        if not kept and drawn(cell) != 1:
+            found.append(f"cell {i} is folded and shows {drawn(cell)} figures, not one")
+    return found
+
+
+COUNTS = [reading, claimed, figures, open_code, fold_runs]
+
+
 # ---- exercises -------------------------------------------------------------------------------
 
 
@@ -272,6 +358,18 @@ each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=chapter_id)
 )
 def test_chapter(rule, path):
     assert rule(json.loads(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("path", [p for p in CHAPTERS if p.stem not in LONG], ids=chapter_id)
+@pytest.mark.parametrize("count", COUNTS, ids=lambda count: count.__name__)
+def test_a_chapter_holds_what_is_read(count, path):
+    assert count(json.loads(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("path", [p for p in CHAPTERS if p.stem in LONG], ids=chapter_id)
+def test_a_chapter_that_holds_no_more_is_counted(path):
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    assert any(count(notebook) for count in COUNTS), f"take {path.stem} out of LONG"
 
 
 @each_chapter
@@ -369,6 +467,10 @@ def book(*cells: dict | str) -> dict:
 CLAIM = '# NBVAL_CHECK_OUTPUT\nclaims.check(\n    "a/b", says="x")'
 
 
+SHOWN = "plots.show(fig, caption=c, alt=a)"
+FOLD = {"cell_type": "code", "metadata": {"tags": ["hide-input"]}, "source": SHOWN}
+SET = FOLD | {"source": "import torch"}
+
 RECORD = "claims.check('a/b', data={}, verdicts={{'{}': 'holds'}})"
 
 
@@ -399,6 +501,14 @@ RECORD = "claims.check('a/b', data={}, verdicts={{'{}': 'holds'}})"
         (alternatives, book(cell('plots.show(fig, caption="x")')), "plots.show has no alt"),
         (alternatives, book(cell('plots.show(fig, caption="", alt="x")')), "has no caption"),
         (both_skips, book(cell("explore()", tags=["nbval-skip"])), "only one of"),
+        (reading, book("# Title", "read " * 2001), "the prose has 2002 words"),
+        (claimed, book(*7 * [cell(CLAIM)], FURTHER, cell(CLAIM)), "7 claims stand before"),
+        (figures, book(*8 * [cell(SHOWN)], cell("widgets.Plane(net)")), "there are 9 figures"),
+        (open_code, book("# A", *4 * [cell("x = 1")], "## B"), "# A has 4 open cells"),
+        (open_code, book("## B", *4 * [cell("x = 1")]), "## B has 4 open cells"),
+        (fold_runs, book(SET, "so", FOLD, FOLD), "right below"),
+        (fold_runs, book(SET, "so", cell("x = 1", tags=["hide-input"])), "shows 0 figures"),
+        (fold_runs, book(SET, cell(CLAIM, tags=["hide-input"])), "right below another fold"),
         (verdicts, book(cell(RECORD.format("run.name(data.name)", "digitz"))), "not ['digits'"),
         (verdicts, book(cell(RECORD.format("run.name('torus')", "digits"))), "not ['torus']"),
         (verdicts, book(cell(RECORD.format("run.name('torus')", "torus hour"))), "not ['torus']"),
@@ -424,6 +534,12 @@ def test_a_rule_finds_its_breach(rule, notebook, said):
         (plain_markdown, book("a set {a} `b`, and `a {x}` and `b`")),
         (alternatives, book("![a dot](a.png)", cell("plots.show(f, caption=c, alt='a dot')"))),
         (both_skips, book(cell("explore()", tags=["nbval-skip", "skip-execution"]))),
+        (reading, book("read " * 1998 + "`a` $b$ [c d](e f) <g h>\n```python\ni j k l\n```")),
+        (claimed, book(*6 * [cell(CLAIM)], FURTHER, *3 * [cell(CLAIM)])),
+        (figures, book(*8 * [cell(SHOWN)])),
+        (open_code, book("# A", *3 * [cell("x")], "## B", *3 * [cell("x")], FOLD)),
+        (open_code, book("# A", *2 * [cell("x")], "```python\n# no heading\n```", cell("x"))),
+        (fold_runs, book(SET, "so", FOLD, "and", cell(CLAIM, tags=["hide-input"]), cell("x"))),
         (verdicts, book(cell(RECORD.format("run.name('torus')", "torus")))),
     ],
 )
