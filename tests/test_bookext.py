@@ -1,9 +1,13 @@
 """The book's extension: cache key, boxes, docstrings, the ledger and the pages made of it."""
 
 import ast
+import base64
 import copy
 import html.parser
+import io
 import os
+import re
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -16,8 +20,10 @@ import yaml
 from docutils import nodes, utils
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
+from matplotlib.figure import Figure
 from myst_nb.core.config import NbParserConfig
-from nbformat.v4 import new_code_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 from sphinx import addnodes
 
 import barriers
@@ -27,12 +33,15 @@ import chaptercache
 import chapters
 import claimpage
 import docsigns
+import figures
 import ledger
+import normalize
 import reportcard
 import rounding
 import templates
-from companion import run
+from companion import plots, run
 from companion.book import claims as rulers
+from companion.book import widgets
 
 # --- where executed chapters are kept, and what each rests on
 
@@ -421,6 +430,192 @@ def test_any_other_quote_stays_a_quotation(start):
     before = page.astext()
     assert boxes.frame(page) == 0
     assert len(list(page.findall(nodes.block_quote))) == 1 and page.astext() == before
+
+
+# --- what a page makes of a chapter's outputs
+
+
+class Shown:
+    """The display functions of a chapter, with their output caught instead of shown."""
+
+    def __enter__(self):
+        self.outputs, self.patch = [], pytest.MonkeyPatch()
+        self.patch.setattr("IPython.display.display", self.caught)
+        return self.outputs
+
+    def __exit__(self, *_):
+        self.patch.undo()
+
+    def caught(self, shown):
+        data = {"text/plain": repr(shown), "text/html": shown._repr_html_()}
+        self.outputs.append(new_output("display_data", data))
+
+
+def printed(text, name="stdout"):
+    return new_output("stream", name=name, text=text)
+
+
+def drawn(caption):
+    """What a cell leaves that draws a line and shows it."""
+    fig = Figure(figsize=(3, 2))
+    fig.subplots().plot([0, 1])
+    with Shown() as outputs:
+        plots.show(fig, caption=caption, alt="A line.")
+    return outputs[0]
+
+
+def moved(caption):
+    """What a cell leaves that shows a living figure."""
+    figure = widgets.Frames(
+        lambda n: widgets.scatter([0, n], [n, 0], text=f"step {n}"),
+        sliders={"step": [1, 2]},
+        caption=caption,
+        alt="Two points.",
+    )
+    data = {"text/plain": caption, "text/html": figure._repr_html_()}
+    return new_output("execute_result", data)
+
+
+def column_line(name):
+    line = f"column {name}: stored"
+    data = {"text/plain": line, "text/html": f'<p id="column-{name}">{line}</p>'}
+    record = {"name": name, "values": {"trained": [1.0]}}
+    return new_output("display_data", data, metadata={ledger.COLUMN: record})
+
+
+LITTLE = [
+    ("data = load()", [printed("data set: digits, as chosen\n")], {"tags": ["hide-input"]}),
+    ("plots.show(a)", [drawn("The first <b> & $r$."), printed("by the way\n")], {}),
+    ("Frames(b)", [moved("The second.")], {"tags": ["hide-input"]}),
+    ("column('margin')", [column_line("margin")], {"column": "margin", "tags": ["hide-input"]}),
+    ("import noisy", [printed("aloud\n", "stderr")], {}),
+    ("0.25", [new_output("execute_result", {"text/plain": "0.25"})], {}),
+    ("plots.show(c)", [drawn("The third.")], {"tags": ["hide-input"]}),
+]
+
+
+@pytest.fixture(scope="module")
+def little(tmp_path_factory):
+    """A book of one executed chapter, built by the extension; warnings are errors."""
+    folder = tmp_path_factory.mktemp("little")
+    settings = yaml.safe_load((chapters.ROOT / "_config.yml").read_text())["sphinx"]["config"]
+    settings = {key: value for key, value in settings.items() if key.startswith("nb_")}
+    put(
+        folder / "conf.py",
+        "extensions = ['myst_nb', 'sphinx.ext.autodoc', 'sphinx.ext.mathjax', 'bookext']\n"
+        "root_doc, html_theme, nb_execution_mode = 'book/index', 'basic', 'cache'\n"
+        "exclude_patterns = ['_build']\n"
+        f"globals().update({settings!r})\n",
+    )
+    link = "See [](part/a.ipynb#figure-2), [that line](part/a.ipynb#figure-3).\n"
+    put(folder / "book/index.md", f"# Book\n\n{link}\n```{{toctree}}\npart/a\n```\n")
+    cells = [new_code_cell(text, metadata=metadata) for text, _, metadata in LITTLE]
+    made = new_notebook(cells=[new_markdown_cell("# Title"), *cells], metadata=normalize.METADATA)
+    path = folder / "book/part/a.ipynb"
+    path.parent.mkdir()
+    nbformat.write(made, path)
+    for cell_made, (_, outputs, _) in zip(made.cells[1:], LITTLE, strict=True):
+        cell_made.outputs, cell_made.execution_count = outputs, 1
+    cache = get_cache(chaptercache.folder(folder, path))
+    cache.cache_notebook_bundle(CacheBundleIn(made, str(path)), check_validity=False)
+    build_little(folder)
+    return folder
+
+
+def build_little(folder):
+    command = [*"-m sphinx -W -n -q -b html".split(), folder, folder / "_build/html"]
+    path = os.pathsep.join(str(chapters.ROOT / part) for part in ("book/_ext", "tools", "."))
+    result = subprocess.run(
+        [sys.executable, *command],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture(scope="module")
+def little_page(little):
+    return (little / "_build/html/book/part/a.html").read_text(encoding="utf-8")
+
+
+def test_what_a_cell_prints_by_the_way_does_not_show_in_the_page(little_page):
+    for text in ("data set:", "by the way", "stored"):
+        assert text not in little_page
+
+
+def test_a_cell_whose_outputs_all_went_has_no_empty_one(little_page):
+    cells = re.split('<div class="cell ', little_page)[1:]
+    outputs = [one.partition("cell_output")[2] for one in cells]
+    assert [bool(one) for one in outputs] == [False, True, True, False, True, True, True]
+    # What was written to stderr must be seen, and a result is no aside.
+    for output, shown in zip(
+        outputs, ["", "<img", "<img", "", "aloud", "0.25", "<img"], strict=True
+    ):
+        assert shown in output
+
+
+def test_the_column_is_still_a_place_to_link_to(little_page):
+    assert little_page.count('id="column-margin"') == 1
+    assert "column" in re.split('<div class="cell ', little_page.split("column-margin")[0])[-1]
+
+
+def test_figures_are_numbered_in_the_order_of_reading_living_ones_too(little_page):
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", little_page, re.DOTALL)
+    told = [re.sub("<.*?>", "", caption) for caption in captions]
+    assert told == [
+        "Figure 1. The first &lt;b&gt; &amp; $r$. PNG",
+        "Figure 2. The second. PNG",
+        "Figure 3. The third. PNG",
+    ]
+    for place in (1, 2, 3):
+        assert little_page.count(f'<figure class="ng-figure" id="figure-{place}">') == 1
+        assert f'<a class="ng-number" href="#figure-{place}">' in captions[place - 1]
+
+
+def test_other_pages_link_to_a_figure_by_its_number(little):
+    index = (little / "_build/html/book/index.html").read_text(encoding="utf-8")
+    links = re.findall(r'href="(part/a.html#figure-\d)".*?>([^<>]+)</span>', index)
+    assert links == [("part/a.html#figure-2", "Figure 2"), ("part/a.html#figure-3", "that line")]
+
+
+def test_the_picture_of_a_figure_is_a_file_that_is_shown_and_offered(little, little_page):
+    assert "data:image" not in little_page
+    pictures = [html for _, outputs, _ in LITTLE for html in pictures_in(outputs)]
+    files = sorted((little / "_build/html/_images").iterdir())
+    assert [file.name for file in files] == [f"part-a-figure-{k}.png" for k in (1, 2, 3)]
+    assert [file.read_bytes() for file in files] == pictures
+    for place, file in enumerate(files, 1):
+        picture = Image.open(io.BytesIO(file.read_bytes()))
+        assert picture.info["dpi"] == pytest.approx((192, 192), abs=0.1)
+        address = f"../../_images/{file.name}"
+        assert (little / "_build/html/book/part" / address).resolve() == file.resolve()
+        assert little_page.count(f'src="{address}"') == 1
+        offered = f'href="{address}" download aria-label="PNG of figure {place}">PNG</a>'
+        assert little_page.count(offered) == 1
+
+
+def pictures_in(outputs):
+    data = " ".join(output.get("data", {}).get("text/html", "") for output in outputs)
+    return [base64.b64decode(one) for one in re.findall(r"image/png;base64,([^\"]+)", data)]
+
+
+def test_a_page_that_is_written_anew_finds_its_pictures_again(little, little_page):
+    # The pages are gone, what was read of the chapter is not.
+    shutil.rmtree(little / "_build/html/_images")
+    (little / "_build/html/book/part/a.html").unlink()
+    build_little(little)
+    page = (little / "_build/html/book/part/a.html").read_text(encoding="utf-8")
+    assert page.partition("<body")[2] == little_page.partition("<body")[2]
+    assert len(list((little / "_build/html/_images").iterdir())) == 3
+
+
+def test_a_figure_without_a_picture_inside_stays_as_it_is(tmp_path):
+    body = '<figure class="ng-figure" id="figure-1"><svg></svg><figcaption>x</figcaption></figure>'
+    assert figures.take_out(body, "book/a", tmp_path, str) == body
+    body = '<figure class="ng-figure"><img src="data:image/png;base64,AA=="></figure>'
+    assert figures.take_out(body, "book/a", tmp_path, str) == body
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- docstrings

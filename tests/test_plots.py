@@ -276,6 +276,9 @@ def test_the_picture_is_sharp_opaque_and_light():
     data = png(page)
     image = Image.open(io.BytesIO(data))
     assert image.size[0] == 2 * int(page.image["width"]) == 6 * 192
+    assert image.size[1] // 2 == int(page.image["height"])
+    # What another program needs to show the file at its size in print.
+    assert image.info["dpi"] == pytest.approx((192, 192), abs=0.1)
     assert "transparency" not in image.info and image.mode in ("P", "RGB")
     assert image.convert("RGB").getpixel((2, 2)) == (255, 255, 255)
     # Five lines with bands; 110 kB without a palette.

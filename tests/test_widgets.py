@@ -15,6 +15,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 
@@ -36,7 +37,7 @@ from companion.book.widgets import (
     images,
     scatter,
 )
-from companion.book.widgets.page import INK, LIMIT, number, page, three
+from companion.book.widgets.page import INK, LIMIT, number, page, png, three
 from companion.models import MLP
 
 SAID = {"caption": "A caption.", "alt": "A picture."}
@@ -426,6 +427,16 @@ def test_the_still_has_both_panels_and_a_circle_is_round():
     assert 10 < right[0] < right[1] / 3  # y of the second reaches over a ninth of its range
 
 
+@pytest.mark.parametrize("make", [plane, frames, twins])
+def test_the_still_is_as_sharp_as_other_figures_and_knows_its_size(make):
+    figure = make()
+    picture = Image.open(io.BytesIO(figure.still()))
+    assert picture.info["dpi"] == pytest.approx((192, 192), abs=0.1)
+    (tag,) = re.findall('<img class="ng-still".*? src=', figure._repr_html_())
+    sides = [int(re.search(f'{side}="(\\d+)"', tag)[1]) for side in ("width", "height")]
+    assert sides == [side // 2 for side in picture.size]
+
+
 def test_two_panels_stay_below_300_kb_together():
     draw = np.random.default_rng(0).random
 
@@ -600,8 +611,9 @@ def test_the_sentences_of_frames(make, error, sentence, as_a_user):
 
 
 def test_a_figure_above_300_kb_is_refused():
+    still = png(Figure(figsize=(1, 1)))
     with pytest.raises(ValueError, match="has 3.. kB, of which 300 kB are data, but"):
-        page("frames", {"much": "x" * 300_000}, b"", caption="c", alt="a", scripts=())
+        page("frames", {"much": "x" * 300_000}, still, caption="c", alt="a", scripts=())
 
 
 STATIC = Path(widgets.__file__).parent / "static"

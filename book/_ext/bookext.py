@@ -1,4 +1,4 @@
-"""The book's own Sphinx extension: boxes, running times, the ledger's pages, offline formulas.
+"""The book's own Sphinx extension: boxes, figures, running times, the ledger, offline formulas.
 
 Each idea has a file beside this one; here they are tied to the moments of a build.
 """
@@ -18,12 +18,14 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
+import asides
 import barriers
 import boxes
 import chaptercache
 import claimpage
 import docsigns
 import exercisedoc
+import figures
 import ledger
 import reportcard
 
@@ -82,7 +84,8 @@ def setup(app: Sphinx) -> dict:
     app.connect("autodoc-process-docstring", escape_signs, priority=400)  # before napoleon's 500
     app.connect("html-page-context", finish)
     app.connect("build-finished", copy_mathjax)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    # A new number of `env_version` has every page read again: what `dress` makes of it changed.
+    return {"env_version": 1, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def choose_cache(app: Sphinx, doc: str, source: list[str]) -> None:
@@ -111,9 +114,14 @@ def read_again(
 
 
 def dress(app: Sphinx, doctree: nodes.document) -> None:
-    """Boxes for all pages; the measured running time under the title of an executed chapter."""
+    """Boxes, numbers of figures, and under a chapter's title how long it was executed."""
     boxes.frame(doctree)
+    asides.drop(doctree)
     doc = app.env.docname
+    if anchors := figures.number(doctree):
+        # So that a page of the book can link to a figure, as [](chapter.ipynb#figure-1).
+        linked = {one: (0, one, one.replace("-", " ").capitalize()) for one in anchors}
+        app.env.metadata[doc].setdefault("myst_slugs", {}).update(linked)
     if late := [node["page"] for node in doctree.findall(LateNode)]:
         app.env.metadata[doc]["late"] = late
     if key := _key(app, doc):
@@ -233,6 +241,9 @@ def finish(
     if "body" not in context:
         return
     body = barriers.lowered(context["body"])
+    body = figures.take_out(
+        body, page, Path(app.outdir), lambda file: context["pathto"](file, resource=True)
+    )
     here = ledger.load(_ledgers(app)).get(ledger.dataset(), {"claims": []})["claims"]
     if records := {claim["key"]: claim for claim in here if claim["doc"] == page}:
         beside = ledger.kept([page])

@@ -61,12 +61,12 @@ class _Picture:
         return self.caption
 
     def _repr_html_(self) -> str:
-        # The height follows from the picture; the width keeps a double-density picture from
-        # being shown at twice its size, and gives way on a phone.
-        width = Image.open(io.BytesIO(self.png)).width * 96 // DPI
+        # Width and height keep a double-density picture from being shown at twice its size, and
+        # its place while it is being loaded; on a phone they give way.
+        width, height = (side * 96 // DPI for side in Image.open(io.BytesIO(self.png)).size)
         return (
             f'<figure class="ng-figure"><img alt="{html.escape(self.alt)}" width="{width}" '
-            'style="max-width: 100%; height: auto" '
+            f'height="{height}" style="max-width: 100%; height: auto" '
             f'src="data:image/png;base64,{base64.b64encode(self.png).decode()}">'
             f"<figcaption>{html.escape(self.caption, quote=False)}</figcaption></figure>"
         )
@@ -81,7 +81,9 @@ def _png(fig: Figure) -> bytes:
     small = _palette(full)
     moved = np.abs(np.asarray(full, np.int16) - np.asarray(small.convert("RGB"), np.int16))
     packed = io.BytesIO()
-    (small if moved.max() <= 16 else full).save(packed, format="png", optimize=True)
+    chosen = small if moved.max() <= 16 else full
+    # Without its density another program would show the file at twice the size.
+    chosen.save(packed, format="png", optimize=True, dpi=(DPI, DPI))
     return packed.getvalue()
 
 

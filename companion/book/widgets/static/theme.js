@@ -12,7 +12,6 @@ const STYLE = `
 .ng-living figure { margin: 0; }
 .ng-living.ng-living.ng-living figure.ng-figure figcaption { max-width: 46rem;
   margin: .7rem auto 0; text-align: left; }
-.ng-living .ng-still { max-width: 100%; height: auto; }
 .ng-living[data-ready] .ng-still { display: none; }
 .ng-stage { display: flex; flex-wrap: wrap; gap: .8rem 1.6rem; align-items: center;
   justify-content: center; max-width: 46rem; margin: 0 auto; text-align: left;
