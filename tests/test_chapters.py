@@ -156,6 +156,39 @@ def both_skips(notebook: dict) -> list[str]:
     return [f"cell {i} has only one of {sorted(skips)}" for i, has in tags if len(has) == 1]
 
 
+def equations(notebook: dict) -> list[str]:
+    """Formulas are numbered 1, 2, 3 through the chapter, and no other number is cited."""
+    tags = [int(tag) for _, text in prose(notebook) for tag in re.findall(r"\\tag\{(\d+)\}", text)]
+    text = "\n".join(map(source, notebook["cells"]))
+    cited = {int(tag) for tag in re.findall(r"\b[Ff]ormula \((\d+)\)(?! of )", text)}
+    found = [
+        f"formula {place} has the number {tag}: count from 1 in the order of reading"
+        for place, tag in enumerate(tags, 1)
+        if tag != place
+    ]
+    return found + [f"formula ({tag}) is cited, and none has it" for tag in cited - set(tags)]
+
+
+def printed(notebook: dict) -> list[str]:
+    """What a cell prints is left out of the page: the reader's sentences are displayed."""
+    return [
+        f"cell {i} prints, which the page does not show: use claims.say, or leave it out"
+        for i, cell in code(notebook)
+        for node in ast.walk(normalize.parsed(source(cell)))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "print"
+    ]
+
+
+def living_captions(notebook: dict) -> list[str]:
+    """The caption of a figure with many states is held against each of them."""
+    return [
+        f"cell {i}: widgets.Frames has no holds=, so its caption may be false in some states"
+        for i, cell in code(notebook)
+        for call in calls(source(cell), "widgets", "Frames")
+        if "holds" not in {keyword.arg for keyword in call.keywords}
+    ]
+
+
 def bibliography() -> dict[str, tuple[str, str]]:
     """(first author's surname, year) of each work, by arXiv number and by DOI."""
     return works((ROOT / "book" / "references.bib").read_text(encoding="utf-8"))
@@ -353,6 +386,9 @@ each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=chapter_id)
         plain_markdown,
         alternatives,
         both_skips,
+        equations,
+        printed,
+        living_captions,
     ],
     ids=lambda rule: rule.__name__,
 )
@@ -514,6 +550,11 @@ RECORD = "claims.check('a/b', data={}, verdicts={{'{}': 'holds'}})"
         (verdicts, book(cell(RECORD.format("run.name('torus')", "torus hour"))), "not ['torus']"),
         (verdicts, book(cell(RECORD.format("'torus'", "torus"))), "not on run.name"),
         (verdicts, book(cell(RECORD.format("data.name", "digits"))), "not on run.name"),
+        (equations, book("$$a \\tag{1}$$", "$$b \\tag{3}$$"), "formula 2 has the number 3"),
+        (equations, book("$$a \\tag{2}$$"), "formula 1 has the number 2"),
+        (equations, book("$$a \\tag{1}$$", cell("x = 1  # formula (2)")), "(2) is cited"),
+        (printed, book(cell("if x:\n    print(x)")), "cell 0 prints"),
+        (living_captions, book(cell("widgets.Frames(f, sliders=s)")), "has no holds="),
     ],
 )
 def test_a_rule_finds_its_breach(rule, notebook, said):
@@ -541,6 +582,10 @@ def test_a_rule_finds_its_breach(rule, notebook, said):
         (open_code, book("# A", *2 * [cell("x")], "```python\n# no heading\n```", cell("x"))),
         (fold_runs, book(SET, "so", FOLD, "and", cell(CLAIM, tags=["hide-input"]), cell("x"))),
         (verdicts, book(cell(RECORD.format("run.name('torus')", "torus")))),
+        (equations, book("$$a \\tag{1}$$ $$b$$", "$$c \\tag{2}$$ by formula (1)")),
+        (equations, book("as formula (4) of the chapter before has it")),
+        (printed, book("`print(x)`", cell("claims.say('print(x)')  # no print(x)"))),
+        (living_captions, book(cell("widgets.Frames(f, sliders=s, holds=so)"))),
     ],
 )
 def test_a_rule_lets_pass_what_is_right(rule, notebook):

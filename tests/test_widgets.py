@@ -610,6 +610,52 @@ def test_the_sentences_of_frames(make, error, sentence, as_a_user):
         make()
 
 
+# What the correlation did in a figure whose caption said that it falls.
+FALLS = {"hidden": [0.89, 0.84, 0.72], "logits": [0.67, 0.74, 0.66]}
+
+
+def falling(holds, caption="The correlation falls from step to step."):
+    def frame(layer, step):
+        return scatter([0, 1], [0, FALLS[layer][step]], text=f"r = {FALLS[layer][step]}")
+
+    sliders = {"layer": list(FALLS), "step": range(3)}
+    return Frames(frame, sliders=sliders, caption=caption, alt="Two points.", holds=holds)
+
+
+def falls(layer, step):
+    return step == 0 or FALLS[layer][step] < FALLS[layer][step - 1]
+
+
+def test_a_caption_that_is_false_of_one_state_stops_a_strict_run(monkeypatch):
+    monkeypatch.setenv("COMPANION_STRICT", "1")
+    sentence = "^The caption 'The correlation falls .*' is false at logits, 1, says holds=, but a"
+    with pytest.raises(ValueError, match=sentence):
+        falling(falls)
+    with pytest.raises(ValueError, match="is false at hidden, 0 and 5 more, says"):
+        falling(lambda layer, step: None)
+
+
+def test_in_a_readers_own_run_such_a_caption_says_so_itself(monkeypatch):
+    monkeypatch.delenv("COMPANION_STRICT", raising=False)
+    figure = falling(falls)
+    said = "The correlation falls from step to step. (In this run it is not so at logits, 1.)"
+    assert repr(figure) == said and f"<figcaption>{said}<" in figure._repr_html_()
+
+
+def test_a_caption_is_held_against_every_state(monkeypatch):
+    monkeypatch.setenv("COMPANION_STRICT", "1")
+    asked = []
+
+    def ends_lower(*values):
+        asked.append(values)
+        return FALLS[values[0]][2] < FALLS[values[0]][0]
+
+    assert repr(falling(ends_lower, "At last it is lower.")) == "At last it is lower."
+    assert asked == [(layer, step) for layer in FALLS for step in range(3)]
+    with pytest.raises(ValueError, match="is false at untrained, 2, 0, says holds="):
+        frames(holds=lambda network, layer, step: (network, layer) != ("untrained", 2))
+
+
 def test_a_figure_above_300_kb_is_refused():
     still = png(Figure(figsize=(1, 1)))
     with pytest.raises(ValueError, match="has 3.. kB, of which 300 kB are data, but"):

@@ -6,6 +6,7 @@ Explained where the first one stands, in `book/distances/metric_structure`.
 __all__ = ["FrameState", "Frames"]
 
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -57,13 +58,17 @@ class Frames:
         switch: (name, options); None for no switch.
         start: The values shown first, where the question shows; by default the first of each.
         caption: What the figure shows.
+        holds: Whether that is true of what the figure shows for these values, in the order of
+            `frames`; asked of every combination, after all frames were made. By default nobody
+            asks, and the caption must claim nothing that could be false of some of them.
         alt: What it looks like, for readers who do not see it.
 
     Raises:
         TypeError: For a frame that is none.
         ValueError: For a missing frame, frames of different kinds, groups or lengths, points
             outside the range, no or more than two sliders, no panel, a number of panels that
-            changes, and a figure above 300 kB.
+            changes, and a figure above 300 kB; under COMPANION_STRICT=1 for a caption that is
+            false of some values (in a reader's own run, which may differ, it says so itself).
 
     >>> from companion.book.widgets import curves
     >>> def parabola(step):
@@ -89,12 +94,14 @@ class Frames:
         panels: Sequence[Panel] | None = None,
         switch: tuple[str, Sequence[str]] | None = None,
         start: Sequence | None = None,
+        holds: Callable[..., bool] | None = None,
     ):
         words(caption=caption, alt=alt)
-        self.caption, self.alt = caption, alt
+        self.alt = alt
         self.switch = None if switch is None else (switch[0], tuple(switch[1]))
         self.sliders = _sliders(sliders, self.switch)
         self.frames = {key: _ask(frames, key) for key in self._keys()}
+        self.caption = _true(caption, holds, self.frames)
         count = _alike(self.frames)
         first = next(iter(self.frames))
         self.start = self._key(first if start is None else start)
@@ -266,6 +273,22 @@ def _ask(frames: Callable[..., Given] | Mapping[tuple, Given], key: tuple) -> tu
                 "Frame is drawn: make it by scatter, curves, histogram or images."
             )
     return panels
+
+
+def _true(caption: str, holds: Callable[..., bool] | None, keys: Iterable[tuple]) -> str:
+    """The caption, after every state of the figure has been held against it."""
+    false = [] if holds is None else [key for key in keys if not holds(*key)]
+    if not false:
+        return caption
+    where = ", ".join(map(str, false[0]))
+    if len(false) > 1:
+        where += f" and {len(false) - 1} more"
+    if os.environ.get("COMPANION_STRICT") == "1":
+        raise ValueError(
+            f"The caption {caption!r} is false at {where}, says holds=, but a reader can move the "
+            "figure there: say in the caption where it is true, and in holds= what it says now."
+        )
+    return f"{caption} (In this run it is not so at {where}.)"
 
 
 def _alike(frames: Mapping[tuple, tuple[Frame, ...]]) -> int:
