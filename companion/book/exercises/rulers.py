@@ -1,7 +1,4 @@
-"""What a motion, a dimension and two rulers see of a set of points: the exercises of `rulers`.
-
-Explained in `book/distances/rulers`.
-"""
+"""The exercises of `book/distances/rulers`: a motion, a dimension, and two rulers deceived."""
 
 __all__ = ["blind_rulers", "intrinsic_dimension", "rigid_copy"]
 
