@@ -5,8 +5,8 @@ rule is tried on small notebooks made here, then on every chapter.
 """
 
 import ast
+import dataclasses
 import json
-import math
 import os
 import re
 import subprocess
@@ -712,25 +712,36 @@ def test_a_chapter_with_an_hour_of_its_own_has_kept_what_it_gave(path):
     assert any(word.arg == "hour" for call in sized for word in call.keywords) == bool(kept(path))
 
 
-def test_kept_verdicts_follow_from_the_kept_intervals():
-    for file in (ROOT / "companion" / "book" / "results").glob("*.json"):
-        for data, kept in json.loads(file.read_text(encoding="utf-8"))["values"].items():
-            for key, found in kept.items():
-                parts = [as_measured(found, word) for word in ("effect", "control", "rival")]
-                assert claims.record._verdict(*parts) == found["verdict"], (file.stem, data, key)
+def kept_claims() -> list[tuple[str, dict]]:
+    return [
+        (f"{file.stem}, {data}, {key}", found)
+        for file in (ROOT / "companion" / "book" / "results").glob("*.json")
+        for data, named in json.loads(file.read_text(encoding="utf-8"))["values"].items()
+        for key, found in named.items()
+    ]
 
 
-def as_measured(kept: dict, word: str) -> claims.Measured | None:
-    """A kept interval held against the kept bound, which is that of all tests of its claim."""
-    if word not in kept:
+def test_kept_verdicts_follow_from_the_kept_values():
+    """From the values per seed, not from the outcomes that were kept beside them."""
+    for where, found in kept_claims():
+        parts = {word: held_again(found[word], where) for word in ("effect", "control", "rival")}
+        claims.record._check_tests(parts, where)
+        assert claims.record._verdict(**parts) == found["verdict"], where
+
+
+def held_again(test: dict | None, where: str) -> claims.Measured | None:
+    """A kept test held against its bound anew; its numbers are kept to four digits."""
+    if test is None:
         return None
-    mean, low, high = (kept[word][name] for name in ("mean", "low", "high"))
-    kind, *numbers = re.findall(r"at least|at most|between|-?[\d.]*\d", kept["bound"])
-    floor = -math.inf if kind == "at most" else float(numbers[0])
-    ceiling = math.inf if kind == "at least" else float(numbers[-1])
-    met, missed = floor <= low and high <= ceiling, high < floor or low > ceiling
-    outcome = "met" if met else "missed" if missed else "undecided"
-    return claims.Measured((mean,), mean, low, high, kept["bound"], outcome)
+    ends = {word: test[word] for word in ("at_least", "at_most") if test[word] is not None}
+    bound = ends if len(ends) == 1 else {"between": tuple(ends.values())}
+    again = claims.test(test["values"], **bound, exact=test["exact"])
+    wide = max(map(abs, (test["low"], test["high"], *test["values"], *(test["other"] or ()))))
+    for word in ("mean", "low", "high"):
+        # Each difference of a pair is rounded, and each of the ends once more.
+        assert getattr(again, word) == pytest.approx(test[word], abs=2e-3 * wide), (where, word)
+    assert again.outcome == test["outcome"], where
+    return dataclasses.replace(again, other=test["other"] and tuple(test["other"]))
 
 
 # ---- normal form -----------------------------------------------------------------------------

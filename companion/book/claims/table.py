@@ -147,8 +147,8 @@ def _block(one: dict, runs: list[tuple[str, dict]], width: int) -> str:
         lines += "".join(f"<td><{tag}>{html.escape(cell)}</{tag}></td>" for cell in filled)
         lines += "</tr>"
     return (
-        f'<tbody><tr><th scope="rowgroup" colspan="{width + 1}" style="font-weight: normal; '
-        f'padding-top: 0.8em">{anchor}: {html.escape(one["says"])} '
+        f'<tbody style="vertical-align: top"><tr><th scope="rowgroup" colspan="{width + 1}" '
+        f'style="font-weight: normal; padding-top: 0.8em">{anchor}: {html.escape(one["says"])} '
         f"({html.escape(one['paper'])})</th></tr>{lines}</tbody>"
     )
 
