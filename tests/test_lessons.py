@@ -108,7 +108,7 @@ def test_only_what_the_solution_defines_is_taken_out_of_the_stub():
     stub = (
         "import math  # stays\n\n"
         "@staticmethod\n# and this\ndef half(x):\n    ...\n    # your turn\n\n\n"
-        "scale = 3\nscale, other = 1, 2\nexercises.half(half)"
+        "scale = 3\nk = 3\nscale, other = 1, 2\nexercises.half(half)"
     )
     solution = SOLUTION.replace("return", "return scale *").replace(
         "```python\n", "```python\nscale = [k for k in (1,)][0]\n"
@@ -117,7 +117,7 @@ def test_only_what_the_solution_defines_is_taken_out_of_the_stub():
     assert solved == (
         "import math  # stays\n\n"
         "scale = [k for k in (1,)][0]\ndef half(x):\n    return scale * x / 2\n\n\n"
-        "scale, other = 1, 2\nexercises.half(half)"
+        "k = 3\nscale, other = 1, 2\nexercises.half(half)"
     )
 
 
@@ -290,6 +290,7 @@ LINKS = "\n\n".join(
         '[Claims](../claims.md#a), <a href="../claims.md">again</a>',
         "![a dot](../_static/a%20dot.png), [draft](draft.ipynb)",
         "[none](../none.md), [out](../../../out.md), [web](https://a.org/claims.md)",
+        f"![a grey pixel](data:image/png;base64,{'A' * 5000})",
     ]
 )
 
@@ -310,6 +311,7 @@ def test_folders_mirror_the_parts_and_links_hold_there(kind, checkout):
         f'[Claims]({site}#a), <a href="{site}">again</a>',
         f"![a dot]({files}/_static/a%20dot.png), [draft]({files}/part/draft.ipynb)",
         "[none](../none.md), [out](../../../out.md), [web](https://a.org/claims.md)",
+        f"![a grey pixel](data:image/png;base64,{'A' * 5000})",
         f"A chapter of [A Book]({HOST}/Me/Fork), © us: text CC, code MIT. Outside Colab it needs "
         f'the package: `pip install "git+{HOST}/Me/Fork"`.',
     ]
