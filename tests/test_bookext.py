@@ -1279,6 +1279,13 @@ def test_a_kept_run_that_says_something_else_stands_beside_it(read):
     assert "kept" not in said({})
 
 
+@pytest.mark.parametrize("data", ["mnist", "mnist hour", "torus"])
+def test_the_kept_run_beside_a_claim_is_that_of_its_data_set(read, data):
+    (record,) = read([claim_cell(data=data)])["claims"]
+    assert ledger.kept_run(kept(run.split(data)[0]), record).date == "2026-01-02"
+    assert ledger.kept_run(kept("digits"), record) is None
+
+
 def test_a_claim_without_a_recorded_verdict_says_so_where_it_stands(read):
     records = {c["key"]: c for c in read([claim_cell(verdicts={})])["claims"]}
     line = LINE.format("metric/tear", "no verdict recorded")
@@ -1561,3 +1568,19 @@ def test_a_built_chapter_shows_the_verdicts_of_this_build(build):
         context = {"body": line}
         bookext.finish(build, page, "page.html", context, None)
         assert shown in context["body"]
+
+
+def test_a_build_shows_what_is_kept_in_the_chapter_and_on_the_page(build, monkeypatch):
+    build.ran("book/a", claim_cell())
+    build.ran("book/b")
+    bookext.collect(build, build.env)
+    monkeypatch.setattr(ledger, "kept", lambda docs: kept("digits", values=[0.1] * 3))
+    build.builder = SimpleNamespace(get_relative_uri=lambda here, there: there)
+    build.env.titles = {"book/a": nodes.title("", "Distances")}
+    context = {"body": LINE.format("metric/tear", "as recorded")}
+    bookext.finish(build, "book/a", "page.html", context, None)
+    document = utils.new_document("page")
+    document += bookext.LateNode(page="claims-ledger")
+    bookext.show(build, document, "book/claims")
+    for text in (context["body"], next(document.findall(nodes.raw)).astext()):
+        assert "does not hold here" in words(text) and "kept run, 3 seeds" in words(text)
