@@ -656,6 +656,18 @@ def test_a_caption_is_held_against_every_state(monkeypatch):
         frames(holds=lambda network, layer, step: (network, layer) != ("untrained", 2))
 
 
+def test_every_frame_is_made_before_the_caption_is_asked(monkeypatch):
+    """So that `holds` may compare what the frames have measured."""
+    monkeypatch.setenv("COMPANION_STRICT", "1")
+    made = []
+
+    def frame(step):
+        made.append(step)
+        return scatter([0, 1], [0, step])
+
+    Frames(frame, sliders={"step": range(3)}, holds=lambda _: made == [0, 1, 2], **SAID)
+
+
 def test_a_figure_above_300_kb_is_refused():
     still = png(Figure(figsize=(1, 1)))
     with pytest.raises(ValueError, match="has 3.. kB, of which 300 kB are data, but"):
