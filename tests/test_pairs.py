@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from clouds import clouds, few, points, rigid, stretched
 from companion import distances
@@ -246,7 +247,9 @@ def test_no_ruler_cuts_what_it_measures_to_whole_numbers(name, as_a_user):
         return  # a result
     x = torch.tensor([[0, 0], [1, 3], [4, 1], [2, 7], [6, 5], [9, 2]])
     d, e = (pairwise(side.double()).round().long() for side in (x, x**2))
-    sides = {"correlation": (d, e), "distortion": (d, e), "neural_collapse": (x, x[:, 0] % 2)}
+    y = x[:, 0] % 2
+    sides = {"correlation": (d, e), "distortion": (d, e), "neural_collapse": (x, y)}
+    sides |= {"between_within": (d, y), "nearest": (x, y), "through": (nn.Flatten(), x, y)}
     arguments = sides.get(name) or (
         (x,) if name in ("pairwise", "intrinsic_dimension") else (x, x)
     )

@@ -6,7 +6,7 @@ Explained in the chapter `book/distances/metric_structure`.
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 from torch import Tensor, nn
 
 from companion.distances.metric import pairwise, within_class
@@ -81,17 +81,17 @@ def nearest(x: Float[Tensor, "n ..."], y: Int[Tensor, " n"]) -> Neighbours:
     return Neighbours(own, other, own_place, other_place)
 
 
-def between_within(d: Float[Tensor, "n n"], y: Int[Tensor, " n"]) -> Float[Tensor, ""]:
+def between_within(d: Real[Tensor, "n n"], y: Int[Tensor, " n"]) -> Float[Tensor, ""]:
     """Mean distance of two samples of different label over that of two of equal label (no unit).
 
     The diagonal is no pair. 1 where labels say nothing about distance.
 
     Args:
-        d: Distances (n, n), as `pairwise` gives them.
+        d: Distances (n, n), as `pairwise` gives them; whole numbers (steps in a graph) are exact.
         y: Labels (n,), any whole numbers.
 
     Returns:
-        One number in the dtype of d.
+        One number in the dtype of d, of whole numbers in torch's default.
 
     Raises:
         ValueError: For labels that do not match, and where there is no pair of equal or none of
@@ -107,7 +107,8 @@ def between_within(d: Float[Tensor, "n n"], y: Int[Tensor, " n"]) -> Float[Tenso
             f"{len(y)} labels of {len(y.unique())} classes make no pair of equal or none of "
             "different label: both are needed, so pass two classes, one of two samples or more."
         )
-    return d[different].mean() / d[same].mean()
+    dtype = d.dtype if d.is_floating_point() else torch.get_default_dtype()
+    return d[different].to(dtype).mean() / d[same].to(dtype).mean()
 
 
 def through(

@@ -6,8 +6,8 @@ small data whose geometry is known, and returns an `Answer` that shows itself as
 it stands last in a cell. First used in `book/prologue`.
 
 >>> from companion.book.exercises import prologue as exercises
->>> exercises.linear_margin(lambda x, w, b: (x @ w + b).abs())
-You measured the score; doubling w and b moves no wall, but doubled your distance.
+>>> exercises.cube_step(lambda x, w, b: 0 * x)                         # doctest: +ELLIPSIS
+A cube reaches the wall with a corner: every coordinate helps, ...
 """
 
 from companion.book.exercises.answers import Answer
