@@ -12,6 +12,7 @@ import ast
 import json
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -134,12 +135,7 @@ def student(notebook: dict) -> dict:
     Raises:
         ValueError: Where a solution or an answer is not found, since it may stand there unfolded.
     """
-    made = _checked(notebook)
-    for cell in made["cells"]:
-        if cell["cell_type"] == "markdown":
-            cell["source"] = FOLD.sub(_left_out, cell["source"]).strip()
-    made["cells"] = [cell for cell in made["cells"] if cell["source"]]
-    return made
+    return _each_fold(_checked(notebook), _left_out)
 
 
 def teacher(notebook: dict) -> dict:
@@ -158,11 +154,7 @@ def teacher(notebook: dict) -> dict:
     for task in exercises(made):
         at, solved = _solved(task)
         made["cells"][at]["source"] = solved
-    for cell in made["cells"]:
-        if cell["cell_type"] == "markdown":
-            cell["source"] = FOLD.sub(_opened, cell["source"]).strip()
-    made["cells"] = [cell for cell in made["cells"] if cell["source"]]
-    return made
+    return _each_fold(made, _opened)
 
 
 KINDS = {"student": student, "teacher": teacher}
@@ -191,6 +183,15 @@ def _checked(notebook: dict) -> dict:
                 f"the solution of {task.title!r} is not found: below the heading belongs "
                 "<details><summary>Solution</summary> … </details> with a block of ```python."
             )
+    return made
+
+
+def _each_fold(made: dict, change: Callable[[re.Match], str]) -> dict:
+    """The notebook with every fold changed, without the cells of which nothing is left."""
+    for cell in made["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = FOLD.sub(change, cell["source"]).strip()
+    made["cells"] = [cell for cell in made["cells"] if cell["source"]]
     return made
 
 
