@@ -348,17 +348,21 @@ COUNTS = [reading, claimed, figures, open_code, fold_runs]
 # ---- exercises -------------------------------------------------------------------------------
 
 
-def answers(notebook: dict, folder: Path) -> list[tuple[str, str, str]]:
-    """(title, answer to the untouched stub, answer to the solution), from one kernel."""
-    tasks, cells = exercises(notebook), [source(code(notebook)[0][1])]
-    for task in tasks:
-        cells += ["\n".join(task.stub.values()), f"{task.solution}\n{task.check}"]
+def answers(chapters: dict[str, dict]) -> list[tuple[str, str, str]]:
+    """(title, answer to the untouched stub, answer to the solution) of each exercise.
+
+    One kernel for all chapters, emptied between them: to start one costs more than to solve.
+    """
+    titles, cells = [], []
+    for name, notebook in chapters.items():
+        cells += [f"%reset -f\n{source(code(notebook)[0][1])}"]
+        for task in exercises(notebook):
+            titles += [f"{name}: {task.title}"]
+            cells += ["\n".join(task.stub.values()), f"{task.solution}\n{task.check}"]
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
-    NotebookClient(
-        made, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
-    ).execute()
-    said = [shown(cell) for cell in made.cells[1:]]
-    return list(zip((task.title for task in tasks), said[::2], said[1::2], strict=True))
+    NotebookClient(made, timeout=300, kernel_name="python3").execute()
+    said = [shown(cell) for cell in made.cells if not cell.source.startswith("%reset")]
+    return list(zip(titles, said[::2], said[1::2], strict=True))
 
 
 def shown(cell: dict) -> str:
@@ -414,8 +418,7 @@ def test_chapter_cites_what_the_bibliography_has(path):
 
 
 @each_chapter
-def test_exercises_can_be_solved_and_start_unsolved(path, monkeypatch):
-    monkeypatch.setenv("COMPANION_DATASET", "digits")
+def test_every_exercise_has_a_solution_and_a_check_under_its_heading(path):
     notebook = json.loads(path.read_text(encoding="utf-8"))
     tasks = exercises(notebook)
     assert [task.title for task in tasks if not task.solution or not task.check] == []
@@ -423,14 +426,18 @@ def test_exercises_can_be_solved_and_start_unsolved(path, monkeypatch):
     asked = sum(len(calls(source(c), "exercises")) for _, c in code(notebook))
     assert asked == sum(task.check.count("exercises.") for task in tasks)
     assert sum(bool(folded(text)) for _, text in prose(notebook)) == len(tasks)
-    if not tasks:
-        return
-    for title, untouched, solved in answers(notebook, path.parent):
+
+
+def test_exercises_can_be_solved_and_start_unsolved(monkeypatch):
+    monkeypatch.setenv("COMPANION_DATASET", "digits")
+    read = {chapter_id(path): json.loads(path.read_text(encoding="utf-8")) for path in CHAPTERS}
+    for title, untouched, solved in answers(read):
         assert "not attempted yet" in untouched, f"{title}: {untouched}"
         assert re.search(r"^Right\b", solved, re.MULTILINE), f"{title}: {solved}"
 
 
-# A kernel without the package: `%pip` is a stand-in that puts it there and notes its arguments.
+# Kernels without the package: `%pip` is a stand-in that puts it there and notes its arguments.
+# Between two chapters the package goes again; what else was imported stays, since it was there.
 BARE = """
 import contextlib, importlib.abc, json, sys, types
 from IPython.core.interactiveshell import InteractiveShell
@@ -445,39 +452,49 @@ class Bare(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Bare())
 shell = InteractiveShell.instance()
 shell.register_magic_function(Bare.installed.append, "line", "pip")
-cell = sys.stdin.read()
 
-def run():
+def run(cell):
     with contextlib.redirect_stdout(sys.stderr):
         error = shell.run_cell(cell).error_in_exec
     return [type(error).__name__ if error else "fine", len(Bare.installed)]
 
-steps = [run()]
-sys.modules["google.colab"] = types.ModuleType("google.colab")
-steps += [run(), run()]
-del sys.modules["google.colab"]
-steps += [run()]
-print(json.dumps([steps, Bare.installed]))
+def first(cell):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "companion"]:
+        del sys.modules[name]
+    Bare.installed.clear()
+    shell.reset(new_session=False)
+    steps = [run(cell)]
+    sys.modules["google.colab"] = types.ModuleType("google.colab")
+    steps += [run(cell), run(cell)]
+    del sys.modules["google.colab"]
+    steps += [run(cell)]
+    return [steps, list(Bare.installed)]
+
+print(json.dumps({name: first(cell) for name, cell in json.load(sys.stdin).items()}))
 """
 
 
-@each_chapter
-def test_the_first_cell_makes_colab_ready_and_does_nothing_elsewhere(path, tmp_path):
-    (_, first), *_ = code(json.loads(path.read_text(encoding="utf-8")))
+def test_the_first_cell_makes_colab_ready_and_does_nothing_elsewhere(tmp_path):
+    cells = {
+        chapter_id(path): source(code(json.loads(path.read_text(encoding="utf-8")))[0][1])
+        for path in CHAPTERS
+    }
     done = subprocess.run(
         [sys.executable, "-c", BARE],
-        input=source(first),
+        input=json.dumps(cells),
         capture_output=True,
         text=True,
         env=os.environ | {"COMPANION_DATASET": "digits", "IPYTHONDIR": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr
-    steps, calls = json.loads(done.stdout.splitlines()[-1])
-    elsewhere_without, once, twice, elsewhere = steps
-    assert elsewhere_without == ["ModuleNotFoundError", 0], "the environment is not bare"
-    assert once == ["fine", 1] and twice == ["fine", 2]
-    assert elsewhere == ["fine", 2], "outside Colab nothing may be installed"
-    assert set(calls) == {'install -q "git+https://github.com/network-geometry/book"'}
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert list(found) == list(cells)
+    for name, (steps, installed) in found.items():
+        elsewhere_without, once, twice, elsewhere = steps
+        assert elsewhere_without == ["ModuleNotFoundError", 0], f"{name}: not bare"
+        assert once == ["fine", 1] and twice == ["fine", 2], name
+        assert elsewhere == ["fine", 2], f"{name}: outside Colab nothing may be installed"
+        assert set(installed) == {'install -q "git+https://github.com/network-geometry/book"'}
 
 
 @pytest.mark.parametrize("path", normalize.notebooks(), ids=chapter_id)
@@ -672,9 +689,11 @@ def test_a_check_may_come_later_than_its_stub():
     assert task.solution == "def half(x):\n    return x / 2\n"
 
 
-def test_an_exercise_is_run_before_and_after_its_solution(tmp_path):
-    ((title, untouched, solved),) = answers(book(cell("x = 1"), TASK, cell(STUB)), tmp_path)
-    assert title == "Exercise 1: a half"
+def test_an_exercise_is_run_before_and_after_its_solution_and_sees_no_other_chapter():
+    one = book(cell("left_behind = 1"))
+    two = book(cell('assert "left_behind" not in dir()'), TASK, cell(STUB))
+    ((title, untouched, solved),) = answers({"one": one, "two": two})
+    assert title == "two: Exercise 1: a half"
     assert untouched.strip() == "not attempted yet"
     assert solved.strip() == "Right, a half."
 
