@@ -46,9 +46,15 @@ def moved(before, stack):
     }
 
 
-def slow_fit(stack, x, y, *, epochs, batch_size, lr, seed, betas, scales, frozen):
+SLOW = {
+    "adam": partial(torch.optim.Adam, fused=False),
+    "sgd": partial(torch.optim.SGD, momentum=0.9, fused=False),
+}
+
+
+def slow_fit(stack, x, y, *, epochs, batch_size, lr, seed, betas, scales, frozen, optimizer):
     """Section 3.2 of the fact sheet, written down: `requires_grad` set and taken back."""
-    optimizer = torch.optim.Adam(stack.parameters(), lr, fused=False)
+    optimizer = SLOW[optimizer](stack.parameters(), lr)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(epochs):
         for index in torch.randperm(len(x), generator=generator).split(batch_size):
@@ -116,10 +122,11 @@ def test_the_matrices_between_hidden_layers_start_orthogonal():
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("frozen", [True, False])
 @pytest.mark.parametrize("skip", [True, False])
-def test_it_is_the_plain_loop(shared, frozen, skip):
+@pytest.mark.parametrize("optimizer", SLOW)
+def test_it_is_the_plain_loop(shared, frozen, skip, optimizer):
     x, y = data()
     one, other = (build(shared=shared, skip=skip) for _ in range(2))
-    settings = dict(epochs=3, batch_size=12, lr=0.01)
+    settings = dict(epochs=3, batch_size=12, lr=0.01, optimizer=optimizer)
     slow_fit(one, x, y, seed=4, betas=(1, 0, 3), scales=(1, 1, 0.5), frozen=frozen, **settings)
     losses = [partial(isometry_loss, scale=scale) for scale in (1, 1, 0.5)]
     fit_stack(other, x, y, Recipe(**settings), seed=4, beta=(1, 0, 3), loss=losses, frozen=frozen)

@@ -110,7 +110,7 @@ def learning_rate(schedule: Schedule, t: float) -> float:
 
 
 def optimizer_for(parameters: Iterable[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
-    """The optimizer of a recipe, fused where torch can.
+    """The optimizer of a recipe; Adam is fused where torch can.
 
     Args:
         parameters: The weights that it moves.
@@ -123,11 +123,10 @@ def optimizer_for(parameters: Iterable[Tensor], recipe: Recipe) -> torch.optim.O
     0.1
     """
     parameters = list(parameters)
-    options = dict(
-        lr=recipe.lr,
-        weight_decay=recipe.weight_decay,
-        fused=all(parameter.device.type in ("cpu", "cuda") for parameter in parameters),
-    )
+    options = dict(lr=recipe.lr, weight_decay=recipe.weight_decay)
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(parameters, **options)
+        fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
+        return torch.optim.Adam(parameters, fused=fused, **options)
+    # torch's fused SGD fails where a weight gets its first gradient after others had theirs, as in
+    # a stack whose blocks take turns.
     return torch.optim.SGD(parameters, momentum=recipe.momentum, **options)
