@@ -17,7 +17,7 @@ from companion.training import Recipe, fit, initialised
 from companion.training.fitting import refuse_labels, refuse_samples
 from companion.training.loop import Turn, refuse_divergence, train, wide
 
-__all__ = ["Ensemble", "fit_many"]
+__all__ = ["Ensemble", "clip_each", "fit_many"]
 
 # Weights per member below which one CPU thread gains from stacking: above it the stacked matrices
 # fall out of the cache and the members are faster one by one (benchmarks/ensembles.py).
@@ -198,7 +198,7 @@ def _together(models, x, y, recipe, seeds) -> tuple[Tensor, Tensor]:
 
     curves = train(
         turns, weights.values(), x, recipe, seeds=seeds, shape=(len(models),), label="fit_many",
-        clip=_clip_each,
+        clip=clip_each,
     )  # fmt: skip
     for member, model in enumerate(models):
         model.load_state_dict({name: stacked[member] for name, stacked in weights.items()})
@@ -212,8 +212,20 @@ def _gather(x: Tensor, indices: Sequence[Tensor | slice]) -> Tensor:
     return x[torch.stack(indices)]
 
 
-def _clip_each(weights, clip_norm: float) -> None:
-    """Each member's gradient to its own norm, as torch's clip_grad_norm_ does for one."""
+def clip_each(weights, clip_norm: float) -> None:
+    """Each member's gradient to its own norm, as torch's clip_grad_norm_ does for one.
+
+    Args:
+        weights: Stacked weights (m, ...), whose gradients are shortened in place.
+        clip_norm: The longest gradient that is taken as it is.
+
+    >>> weight = torch.zeros(2, 1)
+    >>> weight.grad = torch.tensor([[3.0], [0.5]])
+    >>> clip_each([weight], 1.0)
+    >>> weight.grad
+    tensor([[1.0000],
+            [0.5000]])
+    """
     weights = [weight for weight in weights if weight.grad is not None]
     norms = torch.stack([weight.grad.flatten(1).norm(dim=1) for weight in weights]).norm(dim=0)
     factors = (clip_norm / (norms + 1e-6)).clamp(max=1.0)

@@ -2,7 +2,8 @@
 
 `loss` compares the distances of a class before and after a map, `penalty` taps a layer and makes
 the loss ready for a fit, `derivative` measures what a map does to a direction, `stack` holds
-networks with one tap for each level of a hierarchy of labels. Explained in the chapters
+networks with one tap for each level of a hierarchy of labels, `stacks` many of them at once,
+`tube` directions on a torus. Explained in the chapters
 `book/distances/isometric_regularization` and `book/distances/stacked_isometric_layers`.
 """
 
@@ -10,15 +11,22 @@ from companion.isometry.derivative import stretch
 from companion.isometry.loss import isometry_loss, normalised_isometry_loss_2022, scale_loss
 from companion.isometry.penalty import IsometryPenalty, isometry_penalty
 from companion.isometry.stack import IsometricStack, StackHistory, fit_stack
+from companion.isometry.stacks import fit_stacks, kept_at_taps, level_accuracies
+from companion.isometry.tube import along_tube, own_stretch
 
 __all__ = [
     "IsometricStack",
     "IsometryPenalty",
     "StackHistory",
+    "along_tube",
     "fit_stack",
+    "fit_stacks",
     "isometry_loss",
     "isometry_penalty",
+    "kept_at_taps",
+    "level_accuracies",
     "normalised_isometry_loss_2022",
+    "own_stretch",
     "scale_loss",
     "stretch",
 ]

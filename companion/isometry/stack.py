@@ -240,11 +240,11 @@ def fit_stack(
     >>> accuracy(stack.level(0), x, labels[:, 0]), accuracy(stack, x, y)
     (1.0, 1.0)
     """
-    _refuse_hierarchy(y, stack.classes)
+    refuse_hierarchy(y, stack.classes)
     refuse_samples(x, y, axes=2)
-    betas = _per_level(beta, len(stack.classes), "beta", refuse_weight)
-    losses = _per_level(loss, len(stack.classes), "loss")
-    chosen = _chosen(levels, len(stack.classes))
+    betas = per_level(beta, len(stack.classes), "beta", refuse_weight)
+    losses = per_level(loss, len(stack.classes), "loss")
+    chosen = chosen_levels(levels, len(stack.classes))
 
     def turns(step, indices):
         inputs = x[indices[0]]
@@ -269,7 +269,7 @@ def fit_stack(
     return StackHistory(**vars(curves), levels=chosen, steps_per_epoch=recipe.steps(len(x)))
 
 
-def _per_level(values, levels: int, name: str, refuse: Callable = lambda value: None) -> tuple:
+def per_level(values, levels: int, name: str, refuse: Callable = lambda value: None) -> tuple:
     values = tuple(values) if isinstance(values, Sequence) else (values,) * levels
     if len(values) != levels:
         raise ValueError(
@@ -281,7 +281,7 @@ def _per_level(values, levels: int, name: str, refuse: Callable = lambda value: 
     return values
 
 
-def _chosen(levels: Collection[int] | None, count: int) -> tuple[int, ...]:
+def chosen_levels(levels: Collection[int] | None, count: int) -> tuple[int, ...]:
     chosen = tuple(range(count)) if levels is None else tuple(sorted(set(levels)))
     if not chosen or not 0 <= chosen[0] <= chosen[-1] < count:
         raise ValueError(
@@ -317,7 +317,7 @@ def _refuse_levels(blocks, classes, *, shared: bool) -> None:
         )
 
 
-def _refuse_hierarchy(y: Tensor, classes: tuple[int, ...]) -> None:
+def refuse_hierarchy(y: Tensor, classes: tuple[int, ...]) -> None:
     """Labels of levels that do not fit; looks at values, once, and not on `meta`."""
     if y.ndim != 2 or y.shape[1] != len(classes):
         raise ValueError(
