@@ -52,6 +52,7 @@ KNOWN = {
         "frozen_step": (6, 9),
         "later_ceiling": (5, 5),
         "nested_labels": (6, 7),
+        "shape_penalty": (4, 5),
         "tree_distance": (7, 9),
     },
 }
