@@ -60,7 +60,7 @@ def test_equal_to_one_after_another(form, frozen, loss, batch_size):
 
 
 @pytest.mark.parametrize(
-    "options", [dict(clip_norm=0.05), dict(optimizer="sgd", weight_decay=0.1)], ids=str
+    "options", [dict(clip_norm=0.05), dict(weight_decay=0.1, schedule="cosine")], ids=str
 )
 def test_every_option_stacks(options):
     x, y = data()
