@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from nbformat import reads
 from nbformat.v4 import new_code_cell, new_notebook, writes
 
 import keep
@@ -74,6 +75,35 @@ def test_a_chapter_is_executed_on_both_data_sets_and_kept(demo, size, option):
         "digits": {"images": once},
         "mnist": {"images": once},
     }
+
+
+def test_a_chapter_names_the_data_sets_that_it_is_kept_on(demo):
+    path = demo("torus")
+    named = 'import torch\n%pip install x\nKEPT_ON = "cifar10-small", "digits"'
+    notebook = reads(path.read_text(), 4)
+    assert keep.kept_on(notebook) == ("digits", "mnist")
+    notebook.cells.insert(0, new_code_cell(named))
+    assert keep.kept_on(notebook) == ("cifar10-small", "digits")
+    path.write_text(writes(notebook))
+    kept = keep.keep(path, size="hour")
+    assert list(kept.values) == ["torus", "cifar10-small", "digits"]
+    assert kept.values["cifar10-small"] == kept.values["digits"]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        'KEPT_ON = "digits"',
+        "KEPT_ON = ()",
+        'KEPT_ON = "digits", "minst"',
+        "KEPT_ON = tuple(names)",
+        'KEPT_ON = ("digits",)\nKEPT_ON = ("mnist",)',
+    ],
+)
+def test_the_sentence_for_data_sets_that_are_not_written_out(named):
+    notebook = new_notebook(cells=[new_code_cell(named)])
+    with pytest.raises(ValueError, match="^KEPT_ON is .*, but the data sets of a kept run a"):
+        keep.kept_on(notebook)
 
 
 def test_a_chapter_or_a_size_that_is_none_is_named(capsys):

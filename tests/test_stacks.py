@@ -9,7 +9,7 @@ from torch import nn
 from companion.datasets import torus
 from companion.isometry import (
     IsometricStack,
-    along_tube,
+    around_tube,
     fit_stack,
     fit_stacks,
     isometry_loss,
@@ -170,14 +170,14 @@ def test_the_direction_round_the_tube_is_the_derivative_of_the_torus():
         return torch.stack([ring * p.cos(), ring * p.sin(), 0.7 * t.sin()], dim=1)
 
     exact = (surface(t + 1e-6) - surface(t - 1e-6)) / (2e-6 * 0.7)
-    torch.testing.assert_close(along_tube(surface(t), radius=2), exact, rtol=0, atol=1e-8)
+    torch.testing.assert_close(around_tube(surface(t), radius=2), exact, rtol=0, atol=1e-8)
     with pytest.raises(ValueError, match="three coordinates"):
-        along_tube(torch.zeros(4, 2), radius=2)
+        around_tube(torch.zeros(4, 2), radius=2)
 
 
 def test_the_own_unit_takes_out_the_size_and_leaves_the_directions():
     x, y = data()
-    v = along_tube(x, radius=1.0)
+    v = around_tube(x, radius=1.0)
     small, large = (nn.Sequential(nn.Linear(3, 4, bias=False)).double() for _ in range(2))
     large[0].weight.data = 50 * small[0].weight.data
     one, other = (own_stretch(net, x, y[:, 0], v, layer="0") for net in (small, large))

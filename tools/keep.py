@@ -2,12 +2,15 @@
 
     python tools/keep.py distances/metric_structure
 
-The chapter itself is executed, on both data sets side by side, so that what is kept was measured
-by the code that the reader sees, on one machine, by one command. Networks come from the cache;
-missing ones are trained. The result lies in companion/book/results, under the chapter's name.
+The chapter itself is executed, on each of its data sets, two side by side, so that what is kept
+was measured by the code that the reader sees, on one machine, by one command. The data sets are
+digits and MNIST, or those that the chapter names: KEPT_ON = "digits", "mnist", "cifar10-small".
+Networks come from the cache; missing ones are trained. The result lies in companion/book/results,
+under the chapter's name.
 """
 
 import argparse
+import ast
 import multiprocessing
 import os
 import sys
@@ -20,16 +23,19 @@ import kernels
 from chapters import ROOT, chapters
 from companion import run, storage
 from companion.book import results
+from companion.datasets.images import NAMES
 from execute import selected
+from normalize import parsed
 
-__all__ = ["keep", "kept_values", "measured"]
+__all__ = ["keep", "kept_on", "kept_values", "measured"]
 
 IMAGES = ("digits", "mnist")
+SIDE_BY_SIDE = 2
 CLAIM = "network-geometry-claim"
 
 
 def keep(chapter: Path, *, size: str) -> results.Kept:
-    """Execute a chapter on both data sets and keep its claims under its name.
+    """Execute a chapter on each of its data sets and keep its claims under its name.
 
     Args:
         chapter: Path of the notebook, inside the checkout.
@@ -46,11 +52,48 @@ def keep(chapter: Path, *, size: str) -> results.Kept:
             f"companion runs from {storage.checkout() or 'an installed package'}, but what is "
             "kept belongs into this checkout: install it with pip install -e, then run this again"
         )
-    with multiprocessing.get_context("spawn").Pool(len(IMAGES)) as pool:
-        runs = pool.starmap(measured, zip(repeat(chapter), IMAGES, repeat(size), strict=False))
+    images = kept_on(nbformat.read(chapter, 4))
+    with multiprocessing.get_context("spawn").Pool(SIDE_BY_SIDE) as pool:
+        asked = zip(repeat(chapter), images, repeat(size), strict=False)
+        runs = pool.starmap(measured, asked, chunksize=1)
     name = chapter.relative_to(ROOT / "book").with_suffix("").as_posix()
     command = f"python tools/keep.py {name}" + (f" --size {size}" if size != "hour" else "")
     return results.keep(chapter.stem, kept_values(runs), size=size, command=command)
+
+
+def kept_on(notebook: dict) -> tuple[str, ...]:
+    """The data sets that a chapter's kept run is made on.
+
+    Args:
+        notebook: As parsed JSON.
+
+    Returns:
+        What the one assignment to KEPT_ON in its code names, by default digits and MNIST.
+
+    Raises:
+        ValueError: For two assignments, for what is not written out, and for an unknown name.
+    """
+    found = [
+        node.value
+        for cell in notebook["cells"]
+        if cell["cell_type"] == "code"
+        for node in parsed("".join(cell["source"])).body
+        if isinstance(node, ast.Assign)
+        and [getattr(target, "id", None) for target in node.targets] == ["KEPT_ON"]
+    ]
+    if not found:
+        return IMAGES
+    try:
+        (value,) = found
+        named = ast.literal_eval(value)
+    except ValueError:
+        named = ()
+    if not isinstance(named, tuple) or not named or not set(named) <= set(NAMES):
+        raise ValueError(
+            f"KEPT_ON is {', '.join(map(ast.unparse, found))}, but the data sets of a kept run "
+            f"are needed: assign once a tuple of names written out, of {', '.join(NAMES)}"
+        )
+    return named
 
 
 def measured(chapter: Path, data: str, size: str) -> list[dict]:

@@ -4,5 +4,6 @@ Explained in the chapter `book/distances/isometric_regularization`; done by hand
 """
 
 from companion.attacks.steps import fgsm, pgd
+from companion.attacks.worst import withstood
 
-__all__ = ["fgsm", "pgd"]
+__all__ = ["fgsm", "pgd", "withstood"]

@@ -27,7 +27,7 @@ from companion import storage
 from companion.datasets.dataset import Dataset, stratified
 from companion.datasets.download import compare, from_any, patient
 
-__all__ = ["load"]
+__all__ = ["NAMES", "load"]
 
 # x_train, y_train, x_test, y_test: pixels as stored, (n, C, H, W), and labels.
 _Splits = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -43,6 +43,9 @@ _CLASSES = {
     "cifar10": tuple("airplane automobile bird cat deer dog frog horse ship truck".split()),
 }
 _CLASSES["cifar10-small"] = _CLASSES["cifar10"]
+
+#: What `load` knows, digits and MNIST first.
+NAMES = tuple(_CLASSES)
 
 # md5 of every file, below the folder that holds the data sets. The order is that of reading.
 _MD5 = {
