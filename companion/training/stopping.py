@@ -19,9 +19,6 @@ from companion.training.recipe import Recipe
 
 __all__ = ["fit_to_loss", "mean_loss"]
 
-#: How often in an epoch the loss of all samples is looked at.
-LOOKS = 10
-
 
 def mean_loss(model: nn.Module, x: Float[Tensor, "n ..."], y: Int[Tensor, " m"]) -> float:
     """Mean cross-entropy of the samples, in nats, of the network as it stands.
@@ -61,12 +58,13 @@ def fit_to_loss(
     recipe: Recipe,
     *,
     loss: float | int,
+    looks: int = 10,
     seed: int = 0,
 ) -> int:
     """Train the model in place until its mean cross-entropy over all of x is at most `loss`.
 
-    The network of that seed and recipe, early: the mean is looked at ten times an epoch, and the
-    first step at which it is low enough is the last.
+    The network of that seed and recipe, early: the mean is looked at several times an epoch, and
+    the first step at which it is low enough is the last.
 
     Args:
         model: As for `fit`; left in evaluation mode.
@@ -74,17 +72,18 @@ def fit_to_loss(
         y: Labels (n,), int64.
         recipe: With a constant learning rate; its epochs are the longest that is waited.
         loss: The mean cross-entropy to stop at, in nats, as `mean_loss` measures it; positive.
+        looks: How often in an epoch the mean over all samples is taken; by default ten times.
         seed: As for `fit`.
 
     Returns:
         The number of steps taken.
 
     Raises:
-        ValueError: For a schedule, and what `fit` refuses: among others a loss that the mean over
-            an epoch does not reach.
+        ValueError: For a schedule, fewer looks than 1, and what `fit` refuses: among others a loss
+            that the mean over an epoch does not reach.
         TypeError: As `fit`.
 
-    Cost: about twice the training, and ten passes through all samples an epoch.
+    Cost: about twice the training, and a pass through all samples for each look.
 
     >>> x, y = torch.tensor([[-1.0], [1.0]]), torch.tensor([0, 1])
     >>> model = nn.Linear(1, 2)
@@ -97,10 +96,12 @@ def fit_to_loss(
             f"schedule = {recipe.schedule!r}: a run that stops earlier would have had other "
             "learning rates, so pass a recipe without one."
         )
+    if looks < 1:
+        raise ValueError(f"looks = {looks}: the loss is looked at once an epoch or more, pass 1.")
     first = fit(copy.deepcopy(model), x, y, recipe, until=loss, seed=seed)
     batches = recipe.steps(len(x))
     total = len(first.loss) * batches
-    steps = sorted({*range(0, total + 1, math.ceil(batches / LOOKS)), total})
+    steps = sorted({*range(0, total + 1, math.ceil(batches / looks)), total})
     short = dataclasses.replace(recipe, epochs=len(first.loss))
     history = fit(model, x, y, short, snapshots=steps, seed=seed)
     for step in steps:

@@ -2,7 +2,7 @@
 
 `penalty` asks for the penalty, `gauge` for the unit of a representation, `margins` for the
 distance to the nearest wall in two spaces, `attack` for steps that leave the data and for a step
-that climbs the penalty instead of the cross-entropy.
+that climbs the penalty instead of the cross-entropy, `stopping` for the end of a run.
 """
 
 from companion.book.exercises.isometric_regularization.attack import (
@@ -12,10 +12,12 @@ from companion.book.exercises.isometric_regularization.attack import (
 from companion.book.exercises.isometric_regularization.gauge import scale_gauge
 from companion.book.exercises.isometric_regularization.margins import representation_margin
 from companion.book.exercises.isometric_regularization.penalty import isometry_penalty_by_hand
+from companion.book.exercises.isometric_regularization.stopping import matched_stop
 
 __all__ = [
     "flattering_attack",
     "isometry_penalty_by_hand",
+    "matched_stop",
     "off_the_data",
     "representation_margin",
     "scale_gauge",
