@@ -1,0 +1,146 @@
+"""The cells of the isometric chapter that measure, tried where the answer is known.
+
+What stands in a cell is no function of a room, so it is cut out here.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from scipy.spatial.distance import pdist
+
+from companion import training
+
+ROOT = Path(__file__).resolve().parents[1]
+WANTED = ("r_within", "stopped", "attacked", "walked", "kept_share", "quantiles", "flattery")
+
+
+@pytest.fixture(scope="module")
+def chapter():
+    """The set-up cell on digits, with short runs, and the functions of later cells."""
+    path = ROOT / "book" / "distances" / "isometric_regularization.ipynb"
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    sources = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COMPANION_DATASET", "digits")
+        defined = {}
+        exec(sources[0].replace("%pip", "pass #"), defined)
+    defined |= {"LENGTHS": (1, 3), "SHORT": 1, "LONG": 3, "SEEDS": range(2)}
+    defined["RECIPE"] = training.Recipe(3, 3e-3, batch_size=100)
+    for source in sources[1:]:
+        for name in WANTED:
+            if f"def {name}(" in source:
+                exec(only(source, name), defined)
+    return defined
+
+
+def only(source, name):
+    """One function of a cell, with its decorator."""
+    lines = source.splitlines()
+    (start,) = (k for k, line in enumerate(lines) if line.startswith(f"def {name}("))
+    end = next((k for k, line in enumerate(lines[start + 1 :], start + 1)
+                if line and not line.startswith((" ", ")"))), len(lines))  # fmt: skip
+    start -= lines[start - 1].startswith("@")
+    return "\n".join(lines[start:end])
+
+
+def test_a_run_is_read_after_each_length_without_being_trained_anew(chapter):
+    data, found = chapter["data"], chapter["readings"]("isometric", 1)
+    assert list(found) == [1, 3]
+    for epochs, (loss, net) in found.items():
+        twin = chapter["untrained"](1)
+        training.fit(twin, data.x_train, data.y_train, training.Recipe(epochs, 3e-3, 100),
+                     penalty=chapter["HOW"]["isometric"], seed=1)  # fmt: skip
+        assert all(map(torch.equal, net.state_dict().values(), twin.state_dict().values()))
+        log_p = scipy.special.log_softmax(net(data.x_train).detach().double().numpy(), axis=1)
+        assert loss == pytest.approx(-log_p[range(len(log_p)), data.y_train].mean(), rel=1e-5)
+
+
+def test_the_methods_are_what_they_are_called(chapter):
+    assert chapter["HOW"]["plain"] is None and chapter["HOW"]["pixels"] is None
+    for name, formula in (("isometric", shape), ("scale-only", size)):
+        penalty, net = chapter["HOW"][name], chapter["untrained"](0)
+        x, y = chapter["x_train"][:60], chapter["y_train"][:60]
+        expected = chapter["BEST"] * formula(x.numpy(), chapter["tapped"](net, x).numpy(), y)
+        assert float(penalty(net, x, y).detach()) == pytest.approx(expected, rel=1e-4)
+    net = chapter["pixels"](0)
+    x = chapter["x_test"][:5]
+    assert torch.equal(chapter["tapped"](net, x), x)
+
+
+def pairs(x, z, y):
+    """Distances of each class before and after, its pairs once."""
+    own = [(y == c).numpy() for c in y.unique()]
+    return (np.concatenate([pdist(a[mask].astype(float)) for mask in own]) for a in (x, z))
+
+
+def shape(x, z, y):
+    before, after = pairs(x, z, y)
+    return 2 * ((after - before) ** 2).sum() / len(y) ** 2
+
+
+def size(x, z, y):
+    before, after = pairs(x, z, y)
+    return 2 * len(before) / len(y) ** 2 * (after.mean() - before.mean()) ** 2
+
+
+def test_r_is_scipys_correlation_of_the_pairs_of_one_class(chapter):
+    _, net = chapter["readings"]("plain", 0)[3]
+    x, y = chapter["x_test"], chapter["y_test"]
+    before, after = pairs(x.numpy(), chapter["tapped"](net, x).numpy(), y)
+    expected = scipy.stats.pearsonr(before, after).statistic
+    assert chapter["r_within"](net) == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_rival_is_plain_and_has_just_reached_the_loss_of_the_isometric_one(chapter):
+    wanted, _ = chapter["readings"]("isometric", 0)[3]
+    loss, net = chapter["stopped"](0, 3)
+    assert loss <= wanted
+    x, y = chapter["x_train"], chapter["y_train"]
+    plain = chapter["untrained"](0)
+    steps = range(43)
+    history = training.fit(plain, x, y, chapter["RECIPE"], seed=0, snapshots=steps)
+    for step in range(0, 43, 2):
+        plain.load_state_dict(history.snapshots[step])
+        if training.mean_loss(plain, x, y) <= wanted:
+            break
+    assert all(map(torch.equal, net.state_dict().values(), plain.state_dict().values()))
+
+
+def test_shares_of_the_torus_are_counted_beyond_the_edge_and_in_the_own_unit(chapter):
+    gap = torch.tensor([0.05, 0.3, 0.3, 0.4, 0.5])
+    around = torch.tensor([1.0, 1.05, 0.85, 0.95, 1.2])
+    chapter["walks"] = {"isometric": [(gap, around, around), (gap, 2 * around, around)]}
+    assert chapter["kept_share"]("isometric").tolist() == [0.5, 0.0]
+    low, mid, high = chapter["quantiles"]("isometric", 0.25, 0.45)
+    both = torch.cat([around[1:4], 2 * around[1:4]])
+    expected = np.quantile(both.numpy(), [0.05, 0.5, 0.95])
+    np.testing.assert_allclose([low, mid, high], expected, rtol=1e-6)
+
+
+def test_a_walk_does_not_depend_on_the_unit_of_the_network(chapter):
+    from companion import datasets, isometry
+
+    chapter["TORUS"] = datasets.torus(side=8, bands=4)
+    net = training.initialised(lambda: isometry.IsometricStack(3, [(9,)], (4,)), 3)
+    first = chapter["walked"](net)
+
+    class Halved(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.tap1 = net, torch.nn.Identity()
+
+        def forward(self, x):
+            return self.net.readout(2 * self.tap1(self.net.tap(0, x) / 2))
+
+    second = chapter["walked"](Halved())
+    for one, other in zip(first, second, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_flattery_is_what_the_full_loss_leaves_more(chapter):
+    chapter["published"] = lambda net, eps, penalty: 0.3 if penalty is None else 0.7
+    assert chapter["flattery"]("isometric", 0) == pytest.approx(0.4)
