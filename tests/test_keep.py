@@ -1,6 +1,8 @@
 """Kept results are made by executing the chapter itself, in a larger size than the build's."""
 
+from itertools import starmap
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from nbformat import reads
@@ -8,7 +10,7 @@ from nbformat.v4 import new_code_cell, new_notebook, writes
 
 import keep
 from companion import run, storage
-from companion.book import results
+from companion.book import claims, results
 
 CELLS = (
     "from companion import run\nfrom companion.book import claims, results",
@@ -45,12 +47,36 @@ def demo(tmp_path, monkeypatch):
     return made
 
 
-@pytest.mark.parametrize(("size", "option"), [("hour", ""), ("full", " --size full")])
-def test_a_chapter_is_executed_on_both_data_sets_and_kept(demo, size, option):
-    kept = keep.keep(demo("torus"), size=size)
+@pytest.fixture
+def asked(monkeypatch):
+    """Nothing is executed: what is asked for, (data set, size), and one record for each."""
+    runs = []
+
+    class Pool:
+        def __init__(self, workers):
+            assert workers == keep.SIDE_BY_SIDE
+
+        __enter__, __exit__ = (lambda self: self), (lambda self, *error: None)
+        starmap = staticmethod(lambda call, rows, chunksize: list(starmap(call, rows)))
+
+    def measured(chapter, data, size):
+        runs.append((data, size))
+        test = claims.test([1, 2, 3], at_least=0)
+        record = dict(key="demo/images", data=data, verdict="holds", effect=vars(test))
+        return [record | dict(control=None, rival=None)]
+
+    monkeypatch.setattr(
+        keep.multiprocessing, "get_context", lambda kind: SimpleNamespace(Pool=Pool)
+    )
+    monkeypatch.setattr(keep, "measured", measured)
+    return runs
+
+
+def test_a_chapter_is_executed_on_both_data_sets_and_kept(demo):
+    kept = keep.keep(demo("torus"), size="hour")
     assert kept == results.kept("demo")
-    assert kept.command == f"python tools/keep.py part/demo{option}"
-    assert kept.size == size
+    assert kept.command == "python tools/keep.py part/demo"
+    assert kept.size == "hour"
     low, high = run.interval([1, 2, 3])
     effect = {
         "values": [1, 2, 3],
@@ -77,7 +103,13 @@ def test_a_chapter_is_executed_on_both_data_sets_and_kept(demo, size, option):
     }
 
 
-def test_a_chapter_names_the_data_sets_that_it_is_kept_on(demo):
+def test_another_size_is_named_by_the_command(demo, asked):
+    kept = keep.keep(demo("torus"), size="full")
+    assert kept.command == "python tools/keep.py part/demo --size full" and kept.size == "full"
+    assert asked == [("digits", "full"), ("mnist", "full")]
+
+
+def test_a_chapter_names_the_data_sets_that_it_is_kept_on(demo, asked):
     path = demo("torus")
     named = 'import torch\n%pip install x\nKEPT_ON = "cifar10-small", "digits"'
     notebook = reads(path.read_text(), 4)
@@ -85,9 +117,8 @@ def test_a_chapter_names_the_data_sets_that_it_is_kept_on(demo):
     notebook.cells.insert(0, new_code_cell(named))
     assert keep.kept_on(notebook) == ("cifar10-small", "digits")
     path.write_text(writes(notebook))
-    kept = keep.keep(path, size="hour")
-    assert list(kept.values) == ["torus", "cifar10-small", "digits"]
-    assert kept.values["cifar10-small"] == kept.values["digits"]
+    assert list(keep.keep(path, size="hour").values) == ["cifar10-small", "digits"]
+    assert asked == [("cifar10-small", "hour"), ("digits", "hour")]
 
 
 @pytest.mark.parametrize(
