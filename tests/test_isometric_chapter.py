@@ -54,7 +54,9 @@ def test_a_run_is_read_after_each_length_without_being_trained_anew(chapter):
         twin = chapter["untrained"](1)
         training.fit(twin, data.x_train, data.y_train, training.Recipe(epochs, 3e-3, 100),
                      penalty=chapter["HOW"]["isometric"], seed=1)  # fmt: skip
-        assert all(map(torch.equal, net.state_dict().values(), twin.state_dict().values()))
+        # Up to 42 float32 steps: all seeds at once, and one alone, which round in other places.
+        for one, other in zip(net.parameters(), twin.parameters(), strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
         log_p = scipy.special.log_softmax(net(data.x_train).detach().double().numpy(), axis=1)
         assert loss == pytest.approx(-log_p[range(len(log_p)), data.y_train].mean(), rel=1e-5)
 
