@@ -335,7 +335,7 @@ def fold_runs(notebook: dict) -> list[str]:
         if is_folded(cells[i - 1]):
             found.append(f"cell {i} is folded right below another fold: join them, or say why")
         text = source(cell)
-        kept = {"check", "column", "beside", "verdicts"} & {
+        kept = {"check", "column", "beside"} & {
             call.func.attr for call in calls(text, "claims")
         }
         if not kept and drawn(cell) != 1:

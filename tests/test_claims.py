@@ -564,7 +564,7 @@ def test_the_table_names_every_test_with_bound_and_verdict(outputs):
     control = claims.over([0.3, 0.5, 0.7], [0.2, 0.3, 0.4], at_least=0.5)
     outputs(check, says="A <b> & C.", control=control)
     outputs(check, key="metric/other", effect=UNDECIDED, paper="B (2022)")
-    (output,) = outputs(claims.verdicts)
+    (output,) = outputs(claims.beside, kept())
     page = Page(output.data["text/html"])
     tags = [tag for tag, _ in page.tags]
     assert tags.count("caption") == 1 and tags.count("tbody") == 2
@@ -576,6 +576,7 @@ def test_the_table_names_every_test_with_bound_and_verdict(outputs):
     ]
     assert "A <b> & C. (a reader's guess)ondigits, 3 seedsverdicttrue but not" in page.text
     assert output.data["text/plain"].splitlines() == [
+        "Kept: the run of size hour of 2026-11-30, python tools/keep.py part/metric.",
         "metric/tear: A <b> & C. (a reader's guess)",
         "  this run, digits, 3 seeds: true but not specific (recorded: holds)",
         "    effect, at least 0: 1 (1 to 1), met",
@@ -640,7 +641,7 @@ def test_a_test_that_only_one_run_has_leaves_the_other_empty(outputs):
 
 def test_the_other_side_of_an_effect_is_shown(outputs):
     outputs(check, effect=claims.over([3, 4, 5], [2, 3, 4], at_least=0.5))
-    (output,) = outputs(claims.verdicts)
+    (output,) = outputs(claims.beside, kept())
     assert "effect, at least 0.5: 1 (1 to 1), met; other side 3" in output.data["text/plain"]
 
 
@@ -655,11 +656,6 @@ def test_before_a_claim_is_checked_nothing_stands_beside(outputs):
     outputs(check, key="other/tear")
     (output,) = outputs(claims.beside, kept(digits={}))
     assert output.data["text/plain"] == "no claim of metric has been checked yet"
-
-
-def test_without_claims_the_table_says_so(outputs):
-    (output,) = outputs(claims.verdicts)
-    assert output.data["text/plain"] == "no claim has been checked yet"
 
 
 WORDS = {"unit": "pixel units", "more_means": "the nearest other class is farther away"}
@@ -695,11 +691,12 @@ def test_outside_a_notebook_lines_are_printed(capsys):
     check()
     claims.column("margin", {"trained": 1}, **WORDS)
     claims.say("**1.5**")
-    claims.verdicts()
+    claims.beside(kept())
     assert capsys.readouterr().out.splitlines() == [
         "claim metric/tear: as recorded",
         "column margin: stored",
         "**1.5**",
+        "Kept: the run of size hour of 2026-11-30, python tools/keep.py part/metric.",
         "metric/tear: Training tears. (a reader's guess)",
         "  this run, digits, 3 seeds: holds",
         "    effect, at least 0: 1 (1 to 1), met",

@@ -10,7 +10,7 @@ it.
 
 from companion.book.claims.measured import Measured, bound, over, test
 from companion.book.claims.record import ClaimDiffers, check, column, say
-from companion.book.claims.table import beside, verdicts
+from companion.book.claims.table import beside
 
 __all__ = [
     "ClaimDiffers",
@@ -22,5 +22,4 @@ __all__ = [
     "over",
     "say",
     "test",
-    "verdicts",
 ]

@@ -3,7 +3,7 @@
 Explained in the chapter `book/distances/metric_structure`.
 """
 
-__all__ = ["beside", "verdicts"]
+__all__ = ["beside"]
 
 import html
 from collections.abc import Iterable, Mapping
@@ -17,20 +17,13 @@ CAPTION = (
 )
 
 
-def verdicts() -> None:
-    """Show a table of the claims checked so far, for a chapter of which nothing is kept.
+def beside(kept: object) -> None:
+    """Show the claims checked so far as a table, those of a kept run beside those of this one.
 
     One block per claim in the order of first checking, one line per test (effect, what is left
-    over the control, over the rival), in the unit of each. Outside a notebook it is printed.
-    """
-    _show_table(record.checked(), None, "no claim has been checked yet")
-
-
-def beside(kept: object) -> None:
-    """Show the table of `verdicts` with the numbers of a kept run beside those of this one.
-
-    Each claim of the kept chapter that was checked so far has a column for this run and one for
-    each data set of the kept one, with verdicts, seeds, and what controls and rivals show.
+    over the control, over the rival), in the unit of each. Each claim of the kept chapter has a
+    column for this run and one for each data set of the kept one, with verdicts, seeds, and what
+    controls and rivals show. Outside a notebook the table is printed.
 
     Args:
         kept: A chapter's kept result, as `companion.book.results.kept` returns it (numbers in the
@@ -45,12 +38,9 @@ def beside(kept: object) -> None:
             f"kept is a {type(kept).__name__}, but a kept result is needed: pass "
             "results.kept('chapter')"
         )
-    of_chapter = [one for one in record.checked() if one["key"].startswith(f"{kept.name}/")]
-    _show_table(of_chapter, kept, f"no claim of {kept.name} has been checked yet")
-
-
-def _show_table(records: list[dict], kept: object, nothing: str) -> None:
+    records = [one for one in record.checked() if one["key"].startswith(f"{kept.name}/")]
     if not records:
+        nothing = f"no claim of {kept.name} has been checked yet"
         record.show({"text/plain": nothing, "text/html": f"<p>{nothing}</p>"})
         return
     record.show({"text/plain": _text(records, kept), "text/html": _html(records, kept)})
@@ -59,7 +49,7 @@ def _show_table(records: list[dict], kept: object, nothing: str) -> None:
 def _runs(one: dict, kept: object) -> list[tuple[str, dict]]:
     """What was run, and the record of it: this run first, then each kept one of the claim."""
     word = one["key"].partition("/")[2]
-    values = kept.values.items() if kept else ()
+    values = kept.values.items()
     return [(one["data"], one)] + [(data, found[word]) for data, found in values if word in found]
 
 
@@ -102,7 +92,7 @@ def _cell(run: Mapping, word: str, one: Mapping) -> str:
 
 
 def _text(records: list[dict], kept: object) -> str:
-    lines = [_origin(kept)] if kept else []
+    lines = [_origin(kept)]
     for one in records:
         lines.append(f"{one['key']}: {one['says']} ({one['paper']})")
         runs = _runs(one, kept)
@@ -125,7 +115,7 @@ def _html(records: list[dict], kept: object) -> str:
     head = '<th scope="col">test</th><th scope="col">this run</th>'
     if width > 1:
         head += f'<th scope="colgroup" colspan="{width - 1}">kept</th>'
-    caption = f"{html.escape(_origin(kept))} {CAPTION}" if kept else CAPTION
+    caption = f"{html.escape(_origin(kept))} {CAPTION}"
     return (
         '<div class="ng-claims" style="overflow-x: auto"><table style="text-align: left">'
         f"<caption>{caption}</caption><thead><tr>{head}</tr></thead>{blocks}</table></div>"
