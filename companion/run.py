@@ -1,7 +1,7 @@
 """What is being run and how large: the sizes of a chapter, and the interval over its seeds.
 
-The one room that reads the variable NETWORK_GEOMETRY_FULL. Every chapter chooses its sizes here;
-the claims and the figures take their intervals from here. Explained in
+The one room that reads the variables NETWORK_GEOMETRY_FULL and COMPANION_STRICT. Every chapter
+chooses its sizes here; the claims and the figures take their intervals from here. Explained in
 `book/distances/metric_structure`.
 """
 
@@ -10,7 +10,7 @@ import os
 import statistics
 from collections.abc import Iterable
 
-__all__ = ["ASKED", "SIZES", "VARIABLE", "interval", "name", "pick", "size", "split"]
+__all__ = ["ASKED", "SIZES", "VARIABLE", "interval", "name", "pick", "size", "split", "strict"]
 
 VARIABLE = "NETWORK_GEOMETRY_FULL"
 
@@ -105,6 +105,18 @@ def pick(*, build: object, hour: object = ..., full: object = ...) -> object:
     given = dict(zip(SIZES, (build, hour, full), strict=True))
     up_to = SIZES[: SIZES.index(_size()) + 1]
     return next(given[one] for one in reversed(up_to) if given[one] is not ...)
+
+
+def strict() -> bool:
+    """Whether what differs from the book stops the run, as it does in builds and tests.
+
+    Returns:
+        True under COMPANION_STRICT=1; otherwise, as in a reader's own run, it is only said.
+
+    >>> strict()
+    False
+    """
+    return os.environ.get("COMPANION_STRICT") == "1"
 
 
 def interval(values: Iterable) -> tuple[float, float]:

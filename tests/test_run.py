@@ -52,6 +52,24 @@ def test_any_other_size_is_refused_by_every_name(ask, asked):
             use()
 
 
+def test_a_run_is_strict_where_the_variable_is_one(monkeypatch):
+    monkeypatch.delenv("COMPANION_STRICT", raising=False)
+    assert run.strict() is False
+    for said in ("", "0", "1"):
+        monkeypatch.setenv("COMPANION_STRICT", said)
+        assert run.strict() is (said == "1")
+
+
+def test_only_one_room_reads_whether_a_run_is_strict():
+    package = Path(run.__file__).parent
+    reads = [
+        path.relative_to(package).as_posix()
+        for path in sorted(package.rglob("*.py"))
+        if "environ" in (text := path.read_text(encoding="utf-8")) and "COMPANION_STRICT" in text
+    ]
+    assert reads == ["run.py"]
+
+
 def test_an_attribute_that_is_not_there_is_missing_as_in_any_module():
     with pytest.raises(AttributeError, match="^module 'companion.run' has no attribute 'sizes'$"):
         run.sizes  # noqa: B018

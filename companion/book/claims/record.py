@@ -6,12 +6,12 @@ Explained in the chapter `book/distances/metric_structure`.
 __all__ = ["ClaimDiffers", "check", "checked", "column", "say", "show", "sides"]
 
 import html
-import os
 import re
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from companion import run
 from companion.book.claims.measured import Measured, bound, interval, numbers
 
 VERDICTS = (
@@ -200,7 +200,7 @@ def _differs(record: dict) -> None:
         f"claim {record['key']}: recorded '{record['recorded']}' on {record['data']}, "
         f"this run says '{record['verdict']}' ({tests})"
     )
-    if os.environ.get("COMPANION_STRICT") == "1":
+    if run.strict():
         raise ClaimDiffers(
             f"{sentence}: undo what changed the measurement, or record the new verdict in its "
             "chapter if it is the right one"

@@ -6,13 +6,13 @@ Explained where the first one stands, in `book/distances/metric_structure`.
 __all__ = ["FrameState", "Frames"]
 
 import math
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
+from companion import run
 from companion.book.widgets.axes import SHAPE, Packer, Panel, axes_of
 from companion.book.widgets.frame import Frame
 from companion.book.widgets.page import page, png, words
@@ -283,7 +283,7 @@ def _true(caption: str, holds: Callable[..., bool] | None, keys: Iterable[tuple]
     where = ", ".join(map(str, false[0]))
     if len(false) > 1:
         where += f" and {len(false) - 1} more"
-    if os.environ.get("COMPANION_STRICT") == "1":
+    if run.strict():
         raise ValueError(
             f"The caption {caption!r} is false at {where}, says holds=, but a reader can move the "
             "figure there: say in the caption where it is true, and in holds= what it says now."
