@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from companion import datasets, training
-from companion.decision import linear_walk, shortest_walk, walk
+from companion.decision import linear_line, linear_walk, shortest_walk, walk
 from companion.models import MLP
 from companion.training import initialised
 
@@ -64,6 +64,32 @@ def test_along_a_direction_the_first_of_the_straight_walls_counts():
     ):
         known = torch.where(known < GRID[-1], known, torch.inf)
         torch.testing.assert_close(found, known, rtol=1e-6, atol=1e-8)
+
+
+def test_along_a_line_the_nearest_of_the_straight_walls_is_that_of_a_linear_model():
+    model, x, gap, normal = straight()
+    u = draw(9, 6, seed=1)
+    rate = (normal @ (u / u.norm(dim=1, keepdim=True))[:, :, None]).squeeze(2)
+    found = linear_line(model, x, 3 * u)
+    torch.testing.assert_close(found, (gap / rate).abs().amin(dim=1))
+    torch.testing.assert_close(found, linear_line(model, x, -u))
+    walked = walk(model, x, u, GRID, both_ways=True)
+    torch.testing.assert_close(found, walked, rtol=1e-6, atol=1e-8)
+    # Along the normal of the nearest wall no line is shorter.
+    far, way = linear_walk(model, x)
+    torch.testing.assert_close(linear_line(model, x, way), far)
+    # Image axes, and a bent model: the slopes at x alone.
+    net, z = bent()
+    pictures = nn.Sequential(nn.Flatten(), net)
+    torch.testing.assert_close(
+        linear_line(pictures, z[:, None, None], z[:, None, None]), linear_line(net, z, z)
+    )
+    slopes = torch.stack([torch.func.jacrev(lambda a: net(a[None])[0])(one) for one in z])
+    f, own, way = net(z).detach(), net(z).argmax(dim=1), z / z.norm(dim=1, keepdim=True)
+    rate = (slopes - slopes[torch.arange(8), own][:, None]) @ way[:, :, None]
+    known = (f - f.gather(1, own[:, None])).abs() / rate.squeeze(2).abs()
+    known = known.scatter(1, own[:, None], torch.inf).amin(dim=1)
+    torch.testing.assert_close(linear_line(net, z, z), known.detach())
 
 
 def test_to_straight_walls_the_shortest_walk_is_the_score_over_the_length_of_the_normal():
@@ -230,6 +256,7 @@ def test_where_nothing_changes_the_walk_has_no_end():
 
     x = torch.rand(3, 2)
     assert (walk(flat, x, x + 1, GRID.float()) == torch.inf).all()
+    assert (linear_line(flat, x, x + 1) == torch.inf).all()
     for length, direction in (shortest_walk(flat, x), linear_walk(flat, x)):
         assert (length == torch.inf).all()
         torch.testing.assert_close(direction.norm(dim=1), torch.ones(3))
@@ -264,6 +291,13 @@ def test_a_walk_that_is_refused(change, error, said):
              "lengths": torch.tensor([1.0, 2.0])}  # fmt: skip
     with pytest.raises(error, match=said):
         inspect.unwrap(walk)(**given | change)
+
+
+def test_a_line_without_a_direction_is_refused():
+    with pytest.raises(ValueError, match="2 of 2 directions have no length"):
+        linear_line(lambda x: x, torch.ones(2, 2), torch.zeros(2, 2))
+    with pytest.raises(ValueError, match="each sample walks its own way"):
+        inspect.unwrap(linear_line)(lambda x: x, torch.ones(2, 2), torch.ones(2, 3))
 
 
 @pytest.mark.parametrize("change", [{"steps": 0}, {"overshoot": -0.1}, {"rounds": -1}])

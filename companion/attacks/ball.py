@@ -10,7 +10,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["Bounds", "ball", "ends", "in_unit_ball", "refuse_outside", "steepest", "with_axes_of"]
+from companion.decision.samples import length_of, with_axes_of
+
+__all__ = ["Bounds", "ball", "ends", "in_unit_ball", "refuse_outside", "steepest"]
 
 Bounds = tuple[float | int | Tensor, float | int | Tensor]
 Ends = tuple[float | int | Tensor, float | int | Tensor]
@@ -98,20 +100,7 @@ def steepest(gradient: Tensor, norm: str) -> Tensor:
 
 def _length(x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     dtype = dtype or torch.promote_types(x.dtype, torch.float32)
-    return with_axes_of(torch.linalg.vector_norm(x.flatten(1), dim=1, dtype=dtype), x)
-
-
-def with_axes_of(per_sample: Tensor, x: Tensor) -> Tensor:
-    """One number per sample, with as many axes as x.
-
-    Args:
-        per_sample: Numbers (n,).
-        x: Samples (n, ...).
-
-    Returns:
-        The numbers (n, 1, ...).
-    """
-    return per_sample.view(-1, *[1] * (x.ndim - 1))
+    return with_axes_of(length_of(x, dtype=dtype), x)
 
 
 def in_unit_ball(x: Tensor, norm: str, generator: torch.Generator) -> Tensor:

@@ -17,9 +17,9 @@ from companion.attacks.ball import (
     in_unit_ball,
     refuse_outside,
     steepest,
-    with_axes_of,
 )
 from companion.decision import logit_gap
+from companion.decision.samples import with_axes_of
 from companion.training.fitting import refuse_labels
 
 __all__ = ["LOSSES", "fgsm", "pgd"]

@@ -11,11 +11,12 @@ needs least. Done by hand in `book/prologue`.
 from companion.decision.function import DecisionFunction
 from companion.decision.gaps import logit_gap, logit_gaps
 from companion.decision.taylor import Taylor
-from companion.decision.walks import linear_walk, shortest_walk, walk
+from companion.decision.walks import linear_line, linear_walk, shortest_walk, walk
 
 __all__ = [
     "DecisionFunction",
     "Taylor",
+    "linear_line",
     "linear_walk",
     "logit_gap",
     "logit_gaps",
