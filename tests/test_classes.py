@@ -1,5 +1,7 @@
 """What a network does to the distances of labelled samples, against SciPy and plain loops."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -42,6 +44,42 @@ def test_through_is_what_loops_in_scipy_say(cloud):
         assert float(fates[name].apart) == pytest.approx(apart, rel=1e-9)
 
 
+def test_what_training_took_is_what_loops_in_scipy_say(cloud):
+    x, y = cloud
+    torch.manual_seed(0)
+    before, after = torch.randn(30, 4).double(), torch.randn(30, 2, 2).double()
+    a, b, c = (squareform(pdist(z.flatten(1).numpy())) for z in (x, before, after))
+    found = distances.lost(x, before, after, y)
+    for equal, one in ((True, found.within), (False, found.between)):
+        pairs = [(i, j) for i in range(30) for j in range(i) if (y[i] == y[j]) == equal]
+        r = [np.corrcoef([a[p] for p in pairs], [z[p] for p in pairs])[0, 1] for z in (b, c)]
+        assert float(one) == pytest.approx(r[0] - r[1], abs=1e-9)
+    assert float(found.beyond) == pytest.approx(float(found.within) - float(found.between))
+
+
+def test_a_class_that_is_torn_loses_and_classes_that_move_do_not(cloud):
+    x, y = cloud
+    moved = x.flatten(1) + 50 * torch.eye(6, dtype=x.dtype)[y]
+    found = distances.lost(x, 3 * x, moved, y)
+    assert float(found.within) == pytest.approx(0, abs=1e-9) and found.between > 0.2
+    torn = x.flatten(1) * torch.tensor([9.0, 1, 1, 1, 1, 1], dtype=x.dtype)
+    assert distances.lost(x, x, torn, y).within > 0.2
+    assert float(distances.lost(x, torn, torn, y).beyond) == 0
+
+
+def test_what_is_found_prints_in_one_line(cloud):
+    x, y = cloud
+    near = distances.nearest(x, y)
+    own, other = (f"{float(way.median()):.4g}" for way in (near.own, near.other))
+    assert repr(near) == f"Neighbours(of 30 samples; medians: own {own}, other {other} away)"
+    net = nn.Sequential(nn.Flatten(), nn.Identity())
+    assert repr(distances.through(net, x, y)["1"]) == "Fate(within=1, apart=1)"
+    assert repr(distances.lost(x, x, x, y)) == "Lost(within=0, between=0)"
+    for found in (near, distances.through(net, x, y)["1"], distances.lost(x, x, x, y)):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            found.within = found.own = 0
+
+
 def test_through_reads_the_layers_that_are_asked_for(cloud):
     torch.manual_seed(0)
     net = MLP((6, 8, 4, 3), dtype=torch.float64)
@@ -54,7 +92,7 @@ def test_the_input_and_a_rigid_copy_keep_everything(cloud):
     rigid.weight.data = 3 * turn
     fates = distances.through(nn.Sequential(nn.Flatten(), rigid), *cloud)
     fate = list(fates.values())[-1]
-    assert fates["input"] == (1, 1)
+    assert (fates["input"].within, fates["input"].apart) == (1, 1)
     assert float(fate.within) == pytest.approx(1) and float(fate.apart) == pytest.approx(1)
 
 

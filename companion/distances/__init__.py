@@ -5,7 +5,15 @@ samples through a network, `similarity` compares two representations, `cloud` de
 Explained in the chapters `book/distances/metric_structure` and, the last two, `rulers`.
 """
 
-from companion.distances.classes import Fate, Neighbours, between_within, nearest, through
+from companion.distances.classes import (
+    Fate,
+    Lost,
+    Neighbours,
+    between_within,
+    lost,
+    nearest,
+    through,
+)
 from companion.distances.cloud import Dimension, intrinsic_dimension, neural_collapse
 from companion.distances.metric import pairwise, within_class
 from companion.distances.pairs import Distortion, correlation, distortion
@@ -15,6 +23,7 @@ __all__ = [
     "Dimension",
     "Distortion",
     "Fate",
+    "Lost",
     "Neighbours",
     "Procrustes",
     "between_within",
@@ -22,6 +31,7 @@ __all__ = [
     "correlation",
     "distortion",
     "intrinsic_dimension",
+    "lost",
     "nearest",
     "neural_collapse",
     "pairwise",

@@ -3,7 +3,7 @@
 Explained in the chapter `book/distances/metric_structure`.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int, Real
@@ -13,10 +13,11 @@ from companion.distances.metric import pairwise, within_class
 from companion.distances.pairs import correlation
 from companion.models import representations
 
-__all__ = ["Fate", "Neighbours", "between_within", "nearest", "through"]
+__all__ = ["Fate", "Lost", "Neighbours", "between_within", "lost", "nearest", "through"]
 
 
-class Fate(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class Fate:
     """What a representation has made of the distances of the input.
 
     Attributes:
@@ -27,8 +28,33 @@ class Fate(NamedTuple):
     within: Float[Tensor, ""]
     apart: Float[Tensor, ""]
 
+    def __repr__(self) -> str:
+        return f"Fate(within={float(self.within):.4g}, apart={float(self.apart):.4g})"
 
-class Neighbours(NamedTuple):
+
+@dataclass(frozen=True, repr=False)
+class Lost:
+    """What training has taken from the correlation r with the distances of the input (no unit).
+
+    Attributes:
+        within: r before it minus r after it, over the pairs of equal label.
+        between: The same over the pairs of different label.
+    """
+
+    within: Float[Tensor, ""]
+    between: Float[Tensor, ""]
+
+    @property
+    def beyond(self) -> Float[Tensor, ""]:
+        """How much more the pairs of equal label have lost than the others."""
+        return self.within - self.between
+
+    def __repr__(self) -> str:
+        return f"Lost(within={float(self.within):.4g}, between={float(self.between):.4g})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Neighbours:
     """The nearest other sample of the own class and of another one, for each sample.
 
     Attributes:
@@ -42,6 +68,10 @@ class Neighbours(NamedTuple):
     other: Float[Tensor, " n"]
     own_place: Int[Tensor, " n"]
     other_place: Int[Tensor, " n"]
+
+    def __repr__(self) -> str:
+        own, other = (f"{float(way.median()):.4g}" for way in (self.own, self.other))
+        return f"Neighbours(of {len(self.own)} samples; medians: own {own}, other {other} away)"
 
 
 def nearest(x: Float[Tensor, "n ..."], y: Int[Tensor, " n"]) -> Neighbours:
@@ -141,7 +171,7 @@ def through(
 
     >>> net = nn.Sequential(nn.Flatten(), nn.Identity())
     >>> through(net, torch.tensor([[0.], [1.], [3.], [6.], [7.]]), torch.tensor([0, 0, 0, 1, 1]))
-    {'input': Fate(within=tensor(1.), apart=tensor(1.)), '0': ...
+    {'input': Fate(within=1, apart=1), '0': Fate(within=1, apart=1), '1': Fate(within=1, apart=1)}
     """
     same, d = _same(x, y), pairwise(x)
     start = between_within(d, y)
@@ -151,6 +181,47 @@ def through(
         e = pairwise(z)
         fates[name] = Fate(correlation(d, e, where=same), between_within(e, y) / start)
     return fates
+
+
+def lost(
+    x: Float[Tensor, "n ..."],
+    before: Float[Tensor, "n ..."],
+    after: Float[Tensor, "n ..."],
+    y: Int[Tensor, " n"],
+) -> Lost:
+    """What training has taken from the correlation with the input's distances, and from whom.
+
+    r(d^x, d^before) - r(d^x, d^after) over the pairs of equal label, and over those of different
+    label, Pearson's r. If both lose alike, the labels have no part in it: all pairs were torn.
+
+    Args:
+        x: Samples (n, ...), floating point.
+        before: What a layer makes of them (n, ...) before training.
+        after: What the same layer makes of them (n, ...) after it.
+        y: The labels (n,) that say which pairs are equal; any whole numbers.
+
+    Returns:
+        Two differences of correlations, positive where training took something.
+
+    Raises:
+        TypeError: For integers in x, before or after.
+        ValueError: For labels that do not match, and what `correlation` refuses.
+
+    Cost: `pairwise` of each of the three; four matrices (n, n) at a time.
+
+    >>> x, torn = torch.tensor([0., 1., 3., 6., 7., 9.]), torch.tensor([0., 2., 3., 6., 8., 9.])
+    >>> lost(x, 5 * x, torn, torch.tensor([0, 0, 0, 1, 1, 1]))      # r: 1, then 1/2 and 13/14
+    Lost(within=0.5, between=0.07143)
+    """
+    same = _same(x, y)
+    different = y[:, None] != y
+    d, start, end = pairwise(x), pairwise(before), pairwise(after)
+    return Lost(
+        *(
+            correlation(d, start, where=pairs) - correlation(d, end, where=pairs)
+            for pairs in (same, different)
+        )
+    )
 
 
 def _same(samples: Tensor, y: Tensor) -> Tensor:
