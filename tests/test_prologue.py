@@ -3,35 +3,30 @@
 What stands in a cell is no function of a room, so it is cut out here and tried where it is known.
 """
 
-import json
-from pathlib import Path
-
+import numpy as np
 import pytest
 import scipy.stats
 import torch
+from scipy.spatial.distance import cdist
 from torch import nn
 from torch.func import jacrev
 
-from companion import datasets, decision, training
+from cells import cut
+from companion import datasets, decision, distances, training
 
-ROOT = Path(__file__).resolve().parents[1]
+CUT = ["deepfool", "straight_on", "subject", "directions", "walks", "medians", "if_straight",
+       "half_way", "told", "median_ratio", "runner_up", "miss"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def chapter():
-    """The open cells of the chapter that define functions, run on digits."""
-    notebook = json.loads((ROOT / "book" / "prologue.ipynb").read_text(encoding="utf-8"))
-    defined = {
+    """The functions of the chapter, on digits."""
+    given = {
         "torch": torch, "jacrev": jacrev, "decision": decision, "training": training,
-        "data": datasets.load("digits"), "D": 64, "IMAGES": 30,
+        "distances": distances, "data": datasets.load("digits"), "D": 64, "IMAGES": 30,
+        "seen": {},
     }  # fmt: skip
-    for cell in notebook["cells"]:
-        source = "".join(cell["source"])
-        if any(f"def {name}(" in source for name in ("deepfool", "straight_on", "walks", "told")):
-            exec(source, defined)
-        if "def subject(" in source:
-            exec(source, defined)
-    return defined
+    return cut("prologue", CUT, given)
 
 
 def one_wall(D, *, distance):
@@ -56,6 +51,60 @@ def test_one_straight_wall_gives_the_null_line(chapter):
     for share in (0.25, 0.5, 0.75):
         known = law.ppf(1 - share) ** -0.5 / 64**0.5
         assert float(ratio.quantile(share)) == pytest.approx(known, rel=0.08)
+
+
+def test_straight_walls_give_the_ratio_that_a_linear_network_has(chapter):
+    """Of a linear network both are the same, and the median is taken over images and lines."""
+    net, x = chapter["subject"]("linear", 1)
+    found = chapter["if_straight"](net, x, 1)
+    walked = chapter["medians"](*chapter["walks"](net, x, 1))["ratio"]
+    assert float(found) == pytest.approx(walked, rel=1e-3)
+    # Of a bent one only the slopes at x count.
+    net, x = chapter["subject"]("trained", 1)
+    J = torch.stack([jacrev(lambda z: net(z[None])[0])(z) for z in x]).detach().double().numpy()
+    f, own = net(x).detach().double().numpy(), net(x).argmax(dim=1).numpy()
+    F = np.delete(f - f[range(30), own][:, None], own + 10 * np.arange(30)).reshape(30, 9)
+    w = np.stack([np.delete(J[k] - J[k, own[k]], own[k], axis=0) for k in range(30)])
+    u = chapter["directions"](30, 1).double().numpy()
+    u /= np.linalg.norm(u, axis=2, keepdims=True)
+    r = (abs(F) / np.linalg.norm(w, axis=2)).min(axis=1)
+    lines = np.stack([(abs(F) / abs((w * v[:, None]).sum(axis=2))).min(axis=1) for v in u])
+    known = np.sort((lines / r).ravel())[lines.size // 2 - 1] / 8  # torch's median is the lower
+    assert float(chapter["if_straight"](net, x, 1)) == pytest.approx(known, rel=1e-4)
+    assert float(found) != pytest.approx(known, rel=1e-3)
+
+
+def test_half_the_way_to_another_label_is_that_of_the_labels_that_were_fitted(chapter):
+    data = chapter["data"]
+    for kind in ("memorized", "trained_small"):
+        own = training.reference_data(data, kind, seed=2)
+        rows = own.x_train.flatten(1).double().numpy()
+        d, y = cdist(rows, rows), own.y_train.numpy()
+        d[y[:, None] == y] = np.inf
+        known = np.median(d.min(axis=1)) / 2
+        assert chapter["half_way"](kind, 2) == pytest.approx(known, rel=1e-5)
+
+
+def test_the_runner_up_and_the_linear_look_are_held_against_the_shortest_walk(chapter):
+    net, x = chapter["subject"]("trained", 0)
+    r, best, lines = chapter["seen"]["trained", 0] = chapter["walks"](net, x, 0)
+    second = net(x).argsort(dim=1, descending=True)[:, 1]
+    ends = net(x + 1.001 * r[:, None] * best).argmax(dim=1)
+    assert (ends != net(x).argmax(dim=1)).all()
+    share = sum(int(a == b) for a, b in zip(ends, second, strict=True)) / 30
+    assert chapter["runner_up"](0) == pytest.approx(share) and 0 < share < 1
+    first, _ = decision.linear_walk(net, x)
+    off = np.quantile(abs(first.numpy() / r.numpy() - 1), 0.95)
+    assert chapter["miss"]("trained", 0) == pytest.approx(off, rel=1e-4)
+    three = chapter["medians"](r, best, lines)
+    assert three["margin"] == float(r.median()) and three["line"] == float(lines.median())
+
+
+def test_a_ratio_with_fewer_classes_is_that_of_the_sliced_network(chapter):
+    net, x = chapter["told"]("trained", 1, 2)
+    r, _, lines = chapter["walks"](net, x, 1)
+    known = float((lines / r[:, None]).median()) / 8
+    assert chapter["median_ratio"]("trained", 1, 2) == pytest.approx(known)
 
 
 def test_each_network_is_read_at_its_own_images(chapter):
