@@ -23,7 +23,7 @@ def chapter():
     """The functions of the chapter, on digits."""
     given = {
         "torch": torch, "jacrev": jacrev, "decision": decision, "training": training,
-        "distances": distances, "data": datasets.load("digits"), "D": 64, "IMAGES": 30,
+        "distances": distances, "data": datasets.load("digits"), "D": 64, "IMAGES": 30, "MORE": 40,
         "seen": {},
     }  # fmt: skip
     return cut("prologue", CUT, given)
@@ -85,7 +85,7 @@ def test_half_the_way_to_another_label_is_that_of_the_labels_that_were_fitted(ch
         assert chapter["half_way"](kind, 2) == pytest.approx(known, rel=1e-5)
 
 
-def test_the_runner_up_and_the_linear_look_are_held_against_the_shortest_walk(chapter):
+def test_the_runner_up_is_looked_for_behind_the_shortest_walk(chapter):
     net, x = chapter["subject"]("trained", 0)
     r, best, lines = chapter["seen"]["trained", 0] = chapter["walks"](net, x, 0)
     second = net(x).argsort(dim=1, descending=True)[:, 1]
@@ -93,11 +93,25 @@ def test_the_runner_up_and_the_linear_look_are_held_against_the_shortest_walk(ch
     assert (ends != net(x).argmax(dim=1)).all()
     share = sum(int(a == b) for a, b in zip(ends, second, strict=True)) / 30
     assert chapter["runner_up"](0) == pytest.approx(share) and 0 < share < 1
-    first, _ = decision.linear_walk(net, x)
-    off = np.quantile(abs(first.numpy() / r.numpy() - 1), 0.95)
-    assert chapter["miss"]("trained", 0) == pytest.approx(off, rel=1e-4)
     three = chapter["medians"](r, best, lines)
     assert three["margin"] == float(r.median()) and three["line"] == float(lines.median())
+
+
+def test_a_linear_look_that_is_too_short_is_off_as_one_that_is_too_long(chapter):
+    net, x = chapter["subject"]("trained", 0, count=40)
+    assert len(x) == 40
+    first, r = (walk(net, x)[0].numpy() for walk in (decision.linear_walk, decision.shortest_walk))
+    off = np.quantile(abs(first / r - 1), 0.95)
+    assert chapter["miss"]("trained", 0) == pytest.approx(off, rel=1e-4)
+
+    def outside(x):  # of the unit circle, where F = |x|^2 - 1 bends towards us
+        return torch.stack([x.square().sum(dim=1), torch.ones(len(x))], dim=1)
+
+    R = torch.linspace(1.5, 4, 201)
+    x = torch.stack([R, 0 * R], dim=1)
+    given = {"decision": decision, "MORE": 201, "subject": lambda *of, count: (outside, x[:count])}
+    known = float(((R - 1) / (2 * R)).quantile(0.95))
+    assert cut("prologue", ["miss"], given)["miss"]("", 0) == pytest.approx(known, rel=1e-3)
 
 
 def test_a_ratio_with_fewer_classes_is_that_of_the_sliced_network(chapter):
