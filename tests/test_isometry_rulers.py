@@ -242,8 +242,23 @@ def test_sentences_of_stopping():
         fit(nn.Linear(1, 2), x, y, training.Recipe(2, 0.1, schedule="cosine"), loss=0.1)
     with pytest.raises(ValueError, match="^looks = 0: the loss is looked at once an epoch"):
         fit(nn.Linear(1, 2), x, y, training.Recipe(2, 0.1), loss=0.1, looks=0)
-    with pytest.raises(ValueError, match="^The cross-entropy never came down to until = 1e-05"):
+    with pytest.raises(ValueError, match="^loss = 0: the cross-entropy to stop at is a positive"):
+        fit(nn.Linear(1, 2), x, y, training.Recipe(2, 0.1), loss=0)
+    said = r"^The mean cross-entropy of all samples never came down to loss = 1e-05 in 2 epochs, it "
+    with pytest.raises(ValueError, match=said):
         fit(nn.Linear(1, 2), x, y, training.Recipe(2, 0.1), loss=1e-5)
+
+
+def test_a_loss_that_only_the_last_network_reaches_is_reached():
+    """The mean over the last epoch is above it still, since the network learned in it."""
+    x, y = torch.tensor([[-1.0], [1.0]] * 20), torch.tensor([0, 1] * 20)
+    recipe = training.Recipe(1, 0.1, batch_size=10)
+    net = training.initialised(lambda: nn.Linear(1, 2), 0)
+    history = training.fit(net, x, y, recipe)
+    last = training.mean_loss(net, x, y)
+    assert last < history.cross_entropy[-1]
+    net = training.initialised(lambda: nn.Linear(1, 2), 0)
+    assert training.fit_to_loss(net, x, y, recipe, loss=last + 1e-6) == 4
 
 
 # ---- the convolutional stack ----------------------------------------------------------------

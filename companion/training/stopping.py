@@ -79,8 +79,8 @@ def fit_to_loss(
         The number of steps taken.
 
     Raises:
-        ValueError: For a schedule, fewer looks than 1, and what `fit` refuses: among others a loss
-            that the mean over an epoch does not reach.
+        ValueError: For a schedule, fewer looks than 1, a loss that is not positive or that the
+            network does not come down to, and what `fit` refuses.
         TypeError: As `fit`.
 
     Cost: about twice the training, and a pass through all samples for each look.
@@ -98,15 +98,26 @@ def fit_to_loss(
         )
     if looks < 1:
         raise ValueError(f"looks = {looks}: the loss is looked at once an epoch or more, pass 1.")
-    first = fit(copy.deepcopy(model), x, y, recipe, until=loss, seed=seed)
+    if not 0 < loss < math.inf:
+        raise ValueError(f"loss = {loss}: the cross-entropy to stop at is a positive number.")
+    # The mean over an epoch lies above that of its last network, so it says how long is enough;
+    # where it never comes down so far, the last networks still may.
+    try:
+        epochs = len(fit(copy.deepcopy(model), x, y, recipe, until=loss, seed=seed).loss)
+    except ValueError:
+        epochs = recipe.epochs
     batches = recipe.steps(len(x))
-    total = len(first.loss) * batches
+    total = epochs * batches
     steps = sorted({*range(0, total + 1, math.ceil(batches / looks)), total})
-    short = dataclasses.replace(recipe, epochs=len(first.loss))
-    history = fit(model, x, y, short, snapshots=steps, seed=seed)
+    history = fit(
+        model, x, y, dataclasses.replace(recipe, epochs=epochs), snapshots=steps, seed=seed
+    )
     for step in steps:
         model.load_state_dict(history.snapshots[step])
         if mean_loss(model, x, y) <= loss:
             return step
-    # The mean over the last epoch was low enough, the network after it is not: it is the last.
-    return total
+    raise ValueError(
+        f"The mean cross-entropy of all samples never came down to loss = {loss:.4g} in {epochs} "
+        f"epochs, it was {mean_loss(model, x, y):.4g} at the end: train for more epochs, or stop "
+        "at a higher value."
+    )
