@@ -6,6 +6,7 @@ What stands in a cell is no function of a room, so it is cut out here.
 import json
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 import scipy.stats
@@ -24,7 +25,8 @@ def chapter():
     path = ROOT / "book" / "distances" / "isometric_regularization.ipynb"
     notebook = json.loads(path.read_text(encoding="utf-8"))
     sources = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
-    with pytest.MonkeyPatch.context() as patch:
+    # The cell sets the style of its figures, which is no other test's.
+    with pytest.MonkeyPatch.context() as patch, matplotlib.rc_context():
         patch.setenv("COMPANION_DATASET", "digits")
         defined = {}
         exec(sources[0].replace("%pip", "pass #"), defined)

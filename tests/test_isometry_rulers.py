@@ -244,7 +244,9 @@ def test_sentences_of_stopping():
         fit(nn.Linear(1, 2), x, y, training.Recipe(2, 0.1), loss=0.1, looks=0)
     with pytest.raises(ValueError, match="^loss = 0: the cross-entropy to stop at is a positive"):
         fit(nn.Linear(1, 2), x, y, training.Recipe(2, 0.1), loss=0)
-    said = r"^The mean cross-entropy of all samples never came down to loss = 1e-05 in 2 epochs, it "
+    said = (
+        r"^The mean cross-entropy of all samples never came down to loss = 1e-05 in 2 epochs, it "
+    )
     with pytest.raises(ValueError, match=said):
         fit(nn.Linear(1, 2), x, y, training.Recipe(2, 0.1), loss=1e-5)
 

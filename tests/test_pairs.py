@@ -250,6 +250,7 @@ def test_no_ruler_cuts_what_it_measures_to_whole_numbers(name, as_a_user):
     y = x[:, 0] % 2
     sides = {"correlation": (d, e), "distortion": (d, e), "neural_collapse": (x, y)}
     sides |= {"between_within": (d, y), "nearest": (x, y), "through": (nn.Flatten(), x, y)}
+    sides |= {"lost": (x, x, x, y)}
     arguments = sides.get(name) or (
         (x,) if name in ("pairwise", "intrinsic_dimension") else (x, x)
     )

@@ -120,9 +120,9 @@ def test_accuracies_of_the_images_are_those_of_the_weights(chapter):
         IsometricStack = isometry.IsometricStack
 
         @staticmethod
-        def fit_stacks(build, x, labels, recipe, **how):
+        def fit_stacks(stacks, x, labels, recipe, **how):
             assert torch.equal(labels[:, 1], chapter["y_train"])
-            made = isometry.fit_stacks(build, x, labels, recipe, **how)
+            made = isometry.fit_stacks(stacks, x, labels, recipe, **how)
             trained.append((labels, made))
             return made
 

@@ -28,6 +28,10 @@ def build(**form):
     return IsometricStack(3, [(6, 6), (6,), (6, 6)], (2, 4, 8), **form)
 
 
+def drawn(**form):
+    return {seed: initialised(lambda: build(**form), seed) for seed in SEEDS}
+
+
 def data(dtype=torch.float64):
     ring = torus(side=8, bands=8, noise=1e-3, dtype=dtype)
     order = torch.randperm(64, generator=torch.Generator().manual_seed(0))
@@ -45,10 +49,8 @@ def other_loss(x, z, y):
 def test_equal_to_one_after_another(form, frozen, loss, batch_size):
     x, y = data()
     how = {"beta": (3, 0, 2), "loss": loss, "frozen": frozen}
-    many = fit_stacks(
-        lambda: build(**form), x, y, Recipe(5, 0.01, batch_size=batch_size),
-        seeds=SEEDS, lengths=[2], **how,
-    )  # fmt: skip
+    start = drawn(**form)
+    many = fit_stacks(start, x, y, Recipe(5, 0.01, batch_size=batch_size), lengths=[2], **how)
     assert list(many) == [2, 5]
     for length, stacks in many.items():
         for seed, stack in zip(SEEDS, stacks, strict=True):
@@ -57,6 +59,9 @@ def test_equal_to_one_after_another(form, frozen, loss, batch_size):
             fit_stack(one, x, y, recipe, seed=seed, **how)
             assert not stack.training
             torch.testing.assert_close(stack.state_dict(), one.state_dict(), rtol=0, atol=1e-9)
+    for seed, stack in start.items():
+        untouched = initialised(lambda: build(**form), seed).state_dict()
+        assert all(map(torch.equal, stack.state_dict().values(), untouched.values()))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +70,7 @@ def test_equal_to_one_after_another(form, frozen, loss, batch_size):
 def test_every_option_stacks(options):
     x, y = data()
     recipe = Recipe(4, 0.05, **options)
-    stacks = fit_stacks(build, x, y, recipe, seeds=SEEDS, beta=1, frozen=False)[4]
+    stacks = fit_stacks(drawn(), x, y, recipe, beta=1, frozen=False)[4]
     for seed, stack in zip(SEEDS, stacks, strict=True):
         one = initialised(build, seed)
         fit_stack(one, x, y, recipe, seed=seed, beta=1, frozen=False)
@@ -75,7 +80,7 @@ def test_every_option_stacks(options):
 def test_a_block_that_is_frozen_does_not_move():
     x, y = data()
     for levels in ([1], [2]):
-        made = fit_stacks(build, x, y, Recipe(6, 0.05), seeds=SEEDS, levels=levels, lengths=[0])
+        made = fit_stacks(drawn(), x, y, Recipe(6, 0.05), levels=levels, lengths=[0])
         for before, after in zip(made[0], made[6], strict=True):
             for b in range(3):
                 pairs = zip(
@@ -88,14 +93,11 @@ def test_a_block_that_is_frozen_does_not_move():
 
 def test_the_first_block_learns_alone_whatever_is_trained_above_it():
     x, y = data()
-    separate = {"beta": 2, "seeds": SEEDS}
+    separate, recipe = drawn(shared=False), Recipe(8, 0.05)
     alone, all_three = (
-        fit_stacks(lambda: build(shared=False), x, y, Recipe(8, 0.05), levels=levels, **separate)
-        for levels in ([0], None)
+        fit_stacks(separate, x, y, recipe, beta=2, levels=levels) for levels in ([0], None)
     )
-    moved = fit_stacks(
-        lambda: build(shared=False), x, y, Recipe(8, 0.05), frozen=False, **separate
-    )
+    moved = fit_stacks(separate, x, y, recipe, beta=2, frozen=False)
     for one, other, free in zip(alone[8], all_three[8], moved[8], strict=True):
         torch.testing.assert_close(one.block1.state_dict(), other.block1.state_dict())
         assert not torch.allclose(one.block1.linear1.weight, free.block1.linear1.weight, atol=1e-3)
@@ -103,7 +105,7 @@ def test_the_first_block_learns_alone_whatever_is_trained_above_it():
 
 def test_length_zero_is_the_untrained_stack():
     x, y = data()
-    start = fit_stacks(build, x, y, Recipe(1, 0.05), seeds=SEEDS, lengths=[0, 1])[0]
+    start = fit_stacks(drawn(), x, y, Recipe(1, 0.05), lengths=[0, 1])[0]
     for seed, stack in zip(SEEDS, start, strict=True):
         torch.testing.assert_close(stack.state_dict(), initialised(build, seed).state_dict())
 
@@ -111,7 +113,7 @@ def test_length_zero_is_the_untrained_stack():
 @pytest.mark.parametrize(
     "how, words",
     [
-        (dict(seeds=()), "one seed for each stack"),
+        (dict(stacks={}), "one stack for each seed"),
         (dict(lengths=[3]), "keep the stacks after 0 to that many"),
         (dict(lengths=[-1]), "keep the stacks after 0 to that many"),
         (dict(beta=-1), "beta"),
@@ -121,20 +123,18 @@ def test_length_zero_is_the_untrained_stack():
 def test_what_cannot_be_trained_is_refused(how, words):
     x, y = data()
     with pytest.raises(ValueError, match=words):
-        fit_stacks(build, x, y, Recipe(2, 0.05), **{"seeds": SEEDS, **how})
+        fit_stacks(**{"stacks": drawn(), "x": x, "y": y, "recipe": Recipe(2, 0.05), **how})
 
 
 def test_labels_that_are_not_nested_are_refused():
     x, y = data()
     with pytest.raises(ValueError, match="not nested"):
-        fit_stacks(
-            build, x, y.clone().index_fill_(0, torch.arange(3), 1), Recipe(1, 0.1), seeds=(0,)
-        )
+        fit_stacks(drawn(), x, y.clone().index_fill_(0, torch.arange(3), 1), Recipe(1, 0.1))
 
 
 def test_accuracy_counts_at_each_level():
     x, y = data()
-    stacks = fit_stacks(build, x, y, Recipe(60, 0.02), seeds=SEEDS)[60]
+    stacks = fit_stacks(drawn(), x, y, Recipe(60, 0.02))[60]
     found = level_accuracies(stacks, x, y)
     for k, stack in enumerate(stacks):
         for b in range(3):

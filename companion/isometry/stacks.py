@@ -1,9 +1,10 @@
-"""Many stacks of one shape at once: one seed each, and read at several lengths of training.
+"""Many stacks of one shape at once, each with its seed, read at several lengths of training.
 
 Explained in the chapter `book/distances/stacked_isometric_layers`.
 """
 
-from collections.abc import Callable, Collection, Sequence
+import copy
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Int64
@@ -22,7 +23,7 @@ from companion.isometry.stack import (
     per_level,
     refuse_hierarchy,
 )
-from companion.training import Recipe, accuracy, initialised
+from companion.training import Recipe, accuracy
 from companion.training.fitting import refuse_samples
 from companion.training.loop import Turn, refuse_divergence, train, wide
 
@@ -30,28 +31,26 @@ __all__ = ["fit_stacks", "kept_at_taps", "level_accuracies"]
 
 
 def fit_stacks(
-    build: Callable[[], IsometricStack],
+    stacks: Mapping[int, IsometricStack],
     x: Float[Tensor, "n ..."],
     y: Int64[Tensor, "m levels"],
     recipe: Recipe,
     *,
-    seeds: Sequence[int],
     beta: float | int | Sequence[float | int] = 0.0,
     loss: LevelLoss | Sequence[LevelLoss] = isometry_loss,
     frozen: bool = True,
     levels: Collection[int] | None = None,
     lengths: Sequence[int] = (),
 ) -> dict[int, tuple[IsometricStack, ...]]:
-    """Train one stack per seed, as `fit_stack` would one after another, and keep some on the way.
+    """Train stacks of one shape, as `fit_stack` would one after another, and keep some on the way.
 
     All stacks take a step in the same few operations; the penalty is computed for each alone.
 
     Args:
-        build: Makes a stack, without arguments, a new one at each call.
+        stacks: By seed, which says the order of the batches; they are left as they are.
         x: Samples (n, ...).
         y: Labels (n, levels), int64, one column per level, coarse first.
         recipe: Epochs, batches, optimizer, schedule, for all.
-        seeds: One for each stack: its weights, and the order of its batches.
         beta: Weight of the penalty, one number or one per level.
         loss: The penalty loss(x, z, y), one function or one per level.
         frozen: Whether a step moves the level's own block and its readout only.
@@ -60,10 +59,10 @@ def fit_stacks(
             last; the last is always kept.
 
     Returns:
-        For each length, in order, the stacks in the order of `seeds`, in evaluation mode.
+        For each length, in order, copies of the stacks in their order, in evaluation mode.
 
     Raises:
-        ValueError: What `fit_stack` raises, for no seed, and for a length beyond the recipe's.
+        ValueError: What `fit_stack` raises, for no stack, and for a length beyond the recipe's.
         TypeError: For labels that are not int64.
 
     A stack after k epochs is what a run of k epochs gives, unless the recipe has a schedule. Both
@@ -71,57 +70,44 @@ def fit_stacks(
     steps, later they drift apart as two machines would. Cost: 20 stacks of 13 layers, 20 wide, on
     256 points take a fifth of the time of one after another.
 
+    >>> from companion.training import initialised
     >>> x, y = torch.tensor([[0.0], [1.0], [3.0], [4.0]]), torch.arange(4)
     >>> labels = torch.stack([y // 2, y], dim=1)
-    >>> made = fit_stacks(lambda: IsometricStack(1, [(8, 8), (8, 8)], (2, 4)), x, labels,
-    ...     Recipe(epochs=300, lr=0.01), seeds=(0, 1), beta=1, lengths=[0])
+    >>> start = {seed: initialised(lambda: IsometricStack(1, [(8, 8), (8, 8)], (2, 4)), seed)
+    ...     for seed in (0, 1)}
+    >>> made = fit_stacks(start, x, labels, Recipe(300, lr=0.01), beta=1, lengths=[0])
     >>> list(made), level_accuracies(made[300], x, labels)
     ([0, 300], tensor([[1., 1.],
             [1., 1.]]))
     """
-    seeds = tuple(seeds)
     lengths = _lengths(lengths, recipe.epochs)
-    if not seeds:
-        raise ValueError("seeds is empty: pass one seed for each stack that is wanted.")
-    models = [initialised(build, seed).to(x.device).train() for seed in seeds]
-    count = len(models[0].classes)
-    refuse_hierarchy(y, models[0].classes)
+    if not stacks:
+        raise ValueError("stacks is empty: pass one stack for each seed that is wanted.")
+    many = _Many([copy.deepcopy(stack).to(x.device).train() for stack in stacks.values()])
+    count = len(many.shape.classes)
+    refuse_hierarchy(y, many.shape.classes)
     refuse_samples(x, y, axes=2)
     betas = per_level(beta, count, "beta", refuse_weight)
     losses = per_level(loss, count, "loss")
     chosen = chosen_levels(levels, count)
-    many = _Many(models)
-    weights, rows = many.weights, x.flatten(1)
-    at, every = {}, recipe.steps(len(x))
+    rows, at, every = x.flatten(1), {}, recipe.steps(len(x))
     ready = [_ready(losses[b], x, y[:, b]) if every == 1 else None for b in range(count)]
 
     def turns(step, indices):
         if step % every == 0 and step // every in lengths:
-            at[step // every] = {name: value.detach().clone() for name, value in weights.items()}
+            at[step // every] = many.copied()
         inputs, asked = (torch.stack([values[index] for index in indices]) for values in (rows, y))
         for b in chosen:
-            with torch.set_grad_enabled(not frozen):
-                below = many.tap(b - 1, inputs)
-            z = many.climb(b, below)
-            logits = many.read(b, z)
-            labels = asked[..., b]
-            each = functional.cross_entropy(
-                wide(logits).flatten(0, 1), labels.flatten(), reduction="none"
-            )
-            total = cross_entropy = each.view(labels.shape).mean(dim=1)
-            if betas[b]:
-                asks = ready[b] or losses[b]
-                penalties = [asks(*one) for one in zip(inputs, z, labels, strict=True)]
-                total = total + betas[b] * torch.stack(penalties)
-            yield Turn(total, cross_entropy, logits, labels)
+            penalty = betas[b], ready[b] or losses[b]
+            yield many.turn(b, inputs, asked[..., b], *penalty, frozen=frozen)
 
     curves = train(
-        turns, weights.values(), x, recipe, seeds=seeds, shape=(len(chosen), len(seeds)),
-        label="fit_stacks", clip=clip_each,
+        turns, many.weights.values(), x, recipe, seeds=tuple(stacks),
+        shape=(len(chosen), len(stacks)), label="fit_stacks", clip=clip_each,
     )  # fmt: skip
     refuse_divergence(curves.loss)
-    at[recipe.epochs] = weights
-    return {length: tuple(_as_they_were(build, seeds, at[length])) for length in lengths}
+    at[recipe.epochs] = many.copied()
+    return {length: tuple(_with(stacks.values(), at[length])) for length in lengths}
 
 
 def level_accuracies(
@@ -195,6 +181,27 @@ class _Many:
             z = z + self._through(name, self.shape.get_submodule(name), below)
         return z
 
+    def turn(
+        self, level: int, x: Float[Tensor, "m n d"], y: Tensor, beta: float | int, loss: LevelLoss,
+        *, frozen: bool,
+    ) -> Turn:  # fmt: skip
+        """The step of one level; the penalty is computed for each stack alone."""
+        with torch.set_grad_enabled(not frozen):
+            below = self.tap(level - 1, x)
+        z = self.climb(level, below)
+        logits = self.read(level, z)
+        each = functional.cross_entropy(
+            wide(logits).flatten(0, 1), y.flatten(), reduction="none"
+        ).view(y.shape)
+        total = cross_entropy = each.mean(dim=1)
+        if beta:
+            penalties = [loss(*one) for one in zip(x, z, y, strict=True)]
+            total = total + beta * torch.stack(penalties)
+        return Turn(total, cross_entropy, logits, y)
+
+    def copied(self) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in self.weights.items()}
+
     def read(self, level: int, z: Float[Tensor, "m n w"]) -> Float[Tensor, "m n c"]:
         name = "readout" if self.shape.shared else f"readout{level + 1}"
         logits = self._through(name, self.shape.get_submodule(name), z)
@@ -231,10 +238,10 @@ def _ready(loss: LevelLoss, x: Tensor, y: Tensor) -> LevelLoss | None:
     return isometric if loss is isometry_loss else scale_only
 
 
-def _as_they_were(build, seeds, weights):
-    for k, seed in enumerate(seeds):
-        stack = initialised(build, seed).to(next(iter(weights.values())).device)
-        stack.load_state_dict({name: stacked[k].detach() for name, stacked in weights.items()})
+def _with(stacks, weights):
+    for k, stack in enumerate(stacks):
+        stack = copy.deepcopy(stack).to(next(iter(weights.values())).device)
+        stack.load_state_dict({name: stacked[k] for name, stacked in weights.items()})
         yield stack.eval()
 
 
