@@ -29,7 +29,6 @@ KNOWN = {
         "isometry_penalty_by_hand": (16, 27),
         "matched_stop": (6, 10),
         "off_the_data": (8, 9),
-        "representation_margin": (18, 23),
         "scale_gauge": (15, 19),
     },
     "metric_structure": {

@@ -11,7 +11,7 @@ import torch
 
 from companion import distances, isometry
 from companion.book.exercises import isometric_regularization as room
-from companion.book.exercises.isometric_regularization import attack, margins, penalty
+from companion.book.exercises.isometric_regularization import attack, penalty
 
 
 def is_right(answer):
@@ -172,56 +172,6 @@ def test_right_gauges(solution):
 )
 def test_sentences_on_gauges_have_the_readers_numbers(solution, sentence):
     says(room.scale_gauge(solution), sentence)
-
-
-# Two margins
-
-
-def by_shortest_steps(f, W, J):
-    """The slow twin: for each wall the shortest step that closes the gap, by least squares."""
-    m, r = [], []
-    for logits, jacobian in zip(f, J, strict=True):
-        c = int(logits.argmax())
-        rivals = [j for j in range(len(logits)) if j != c]
-        for found, slopes in ((m, W), (r, W @ jacobian)):
-            steps = [
-                torch.linalg.pinv((slopes[c] - slopes[j])[None])[:, 0] * (logits[c] - logits[j])
-                for j in rivals
-            ]
-            found.append(min(step.norm() for step in steps))
-    return torch.stack(m), torch.stack(r)
-
-
-def margins_in_numpy(f, W, J):
-    f, W, J = f.numpy(), W.numpy(), J.numpy()
-    own = f.argmax(1)
-    gap, normal = f.max(1, keepdims=True) - f, W[own][:, None] - W
-    with np.errstate(invalid="ignore"):
-        walls = [gap / np.linalg.norm(n, axis=2) for n in (normal, normal @ J)]
-    return [np.nanmin(wall, axis=1) for wall in walls]
-
-
-@pytest.mark.parametrize("solution", [by_shortest_steps, margins_in_numpy])
-def test_right_margins(solution):
-    is_right(room.representation_margin(solution))
-
-
-def test_the_walls_differ():
-    # Otherwise the mistakes could not be told from the right answer.
-    ((f, W, J),) = margins._four_classes()
-    walls = margins._walls(f, W, J)
-    nearest = [wall.argmin(1) for wall in (walls.inner, walls.outer, walls.gap)]
-    for one, other in itertools.combinations(nearest, 2):
-        assert int((one != other).sum()) >= 3
-    assert len(f.argmax(1).unique()) == 4
-
-
-@pytest.mark.parametrize("k, place", list(enumerate(margins.PLACES)))
-def test_the_last_resort_names_the_space(k, place):
-    def doubled(*case):
-        return [part * (1 + (j == k)) for j, part in enumerate(by_shortest_steps(*case))]
-
-    says(room.representation_margin(doubled), f"{place} the first point came out at")
 
 
 # Off the data

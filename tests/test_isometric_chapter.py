@@ -13,10 +13,11 @@ import scipy.stats
 import torch
 from scipy.spatial.distance import pdist
 
+from cells import cut
 from companion import training
 
 ROOT = Path(__file__).resolve().parents[1]
-WANTED = ("r_within", "stopped", "attacked", "walked", "kept_share", "quantiles", "flattery")
+WANTED = ["r_within", "stopped", "attacked", "walked", "kept_share", "quantiles", "flattery"]
 
 
 @pytest.fixture(scope="module")
@@ -24,29 +25,15 @@ def chapter():
     """The set-up cell on digits, with short runs, and the functions of later cells."""
     path = ROOT / "book" / "distances" / "isometric_regularization.ipynb"
     notebook = json.loads(path.read_text(encoding="utf-8"))
-    sources = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
+    set_up = next("".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code")
     # The cell sets the style of its figures, which is no other test's.
     with pytest.MonkeyPatch.context() as patch, matplotlib.rc_context():
         patch.setenv("COMPANION_DATASET", "digits")
         defined = {}
-        exec(sources[0].replace("%pip", "pass #"), defined)
+        exec(set_up.replace("%pip", "pass #"), defined)
     defined |= {"LENGTHS": (1, 3), "SHORT": 1, "LONG": 3, "SEEDS": range(2)}
     defined["RECIPE"] = training.Recipe(3, 3e-3, batch_size=100)
-    for source in sources[1:]:
-        for name in WANTED:
-            if f"def {name}(" in source:
-                exec(only(source, name), defined)
-    return defined
-
-
-def only(source, name):
-    """One function of a cell, with its decorator."""
-    lines = source.splitlines()
-    (start,) = (k for k, line in enumerate(lines) if line.startswith(f"def {name}("))
-    end = next((k for k, line in enumerate(lines[start + 1 :], start + 1)
-                if line and not line.startswith((" ", ")"))), len(lines))  # fmt: skip
-    start -= lines[start - 1].startswith("@")
-    return "\n".join(lines[start:end])
+    return cut("distances/isometric_regularization", WANTED, defined)
 
 
 def test_a_run_is_read_after_each_length_without_being_trained_anew(chapter):

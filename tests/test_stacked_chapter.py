@@ -4,29 +4,26 @@ What stands in a cell is no function of a room, so it is cut out here and tried 
 """
 
 import functools
-import json
-from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
+from cells import cut
 from companion import datasets, distances, isometry, run, training
 
-ROOT = Path(__file__).resolve().parents[1]
-CUT = ("one_round", "on_torus", "level", "gains", "plane", "on_images", "digit_gain")
+CUT = ["new_stack", "one_round", "on_torus", "level", "gains", "interaction", "plane", "kind",
+       "on_images", "digit_gain"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def chapter():
-    """The open cells of the chapter that define functions, on a small torus and few digits."""
-    path = ROOT / "book" / "distances" / "stacked_isometric_layers.ipynb"
-    notebook = json.loads(path.read_text(encoding="utf-8"))
+    """The functions of the chapter that measure, on a small torus and few digits."""
     ring = datasets.torus(side=8, bands=8, radii=(0.67, 0.33), noise=1e-3, test_side=16)
     digits = datasets.load("digits")
     fine = ring.y_test
-    defined = {
+    given = {
         "torch": torch, "nn": nn, "functools": functools, "functional": functional, "run": run,
         "distances": distances, "isometry": isometry, "training": training, "ring": ring,
         "x_ring": ring.x_train, "y_ring": ring.hierarchy, "torus": {}, "SEEDS": range(3),
@@ -36,21 +33,7 @@ def chapter():
         "PLAN": {"lr": 3e-3, "beta": 10}, "END": 4, "HALF_WAY": 2,
         "STRAIGHT": torch.tensor([1, 0, 1, 1, 0, 1, 1, 0, 1, 1]), "images": {},
     }  # fmt: skip
-    for cell in notebook["cells"]:
-        lines = "".join(cell["source"]).splitlines()
-        if cell["cell_type"] == "code":
-            wanted = [k for k, line in enumerate(lines) if line.startswith(tuple(
-                f"def {name}(" for name in (*CUT, "new_stack", "interaction", "kind")
-            ))]  # fmt: skip
-            for k in wanted:
-                body = [lines[k]]
-                for line in lines[k + 1 :]:
-                    if line and not line.startswith((" ", ")")):
-                        break
-                    body.append(line)
-                exec("\n".join(body), defined)
-    assert set(CUT) <= set(defined)
-    return defined
+    return cut("distances/stacked_isometric_layers", CUT, given)
 
 
 def by_hand(stack, x, b):

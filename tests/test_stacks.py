@@ -114,6 +114,7 @@ def test_length_zero_is_the_untrained_stack():
     "how, words",
     [
         (dict(stacks={}), "one stack for each seed"),
+        (dict(stacks={0: build(), 1: build(skip=True)}), "not of one form"),
         (dict(lengths=[3]), "keep the stacks after 0 to that many"),
         (dict(lengths=[-1]), "keep the stacks after 0 to that many"),
         (dict(beta=-1), "beta"),

@@ -62,7 +62,8 @@ def fit_stacks(
         For each length, in order, copies of the stacks in their order, in evaluation mode.
 
     Raises:
-        ValueError: What `fit_stack` raises, for no stack, and for a length beyond the recipe's.
+        ValueError: What `fit_stack` raises, for no stack, for stacks of two forms, and for a
+            length beyond the recipe's.
         TypeError: For labels that are not int64.
 
     A stack after k epochs is what a run of k epochs gives, unless the recipe has a schedule. Both
@@ -164,6 +165,11 @@ class _Many:
     """Stacks of one shape: their weights side by side, and the taps and logits of all at once."""
 
     def __init__(self, models: Sequence[IsometricStack]):
+        if len({str(model) for model in models}) > 1:
+            raise ValueError(
+                "The stacks are not of one form: those that are trained together have the same "
+                "blocks, skips and readouts, so train the others with a call of their own."
+            )
         self.shape = models[0]
         self.weights, _ = torch.func.stack_module_state(models)
 

@@ -1,8 +1,8 @@
 """The exercises of `book/distances/isometric_regularization`, on small data of known geometry.
 
-`penalty` asks for the penalty, `gauge` for the unit of a representation, `margins` for the
-distance to the nearest wall in two spaces, `attack` for steps that leave the data and for a step
-that climbs the penalty instead of the cross-entropy, `stopping` for the end of a run.
+`penalty` asks for the penalty, `gauge` for the unit of a representation, `attack` for steps that
+leave the data and for a step that climbs the penalty instead of the cross-entropy, `stopping` for
+the end of a run.
 """
 
 from companion.book.exercises.isometric_regularization.attack import (
@@ -10,7 +10,6 @@ from companion.book.exercises.isometric_regularization.attack import (
     off_the_data,
 )
 from companion.book.exercises.isometric_regularization.gauge import scale_gauge
-from companion.book.exercises.isometric_regularization.margins import representation_margin
 from companion.book.exercises.isometric_regularization.penalty import isometry_penalty_by_hand
 from companion.book.exercises.isometric_regularization.stopping import matched_stop
 
@@ -19,6 +18,5 @@ __all__ = [
     "isometry_penalty_by_hand",
     "matched_stop",
     "off_the_data",
-    "representation_margin",
     "scale_gauge",
 ]
