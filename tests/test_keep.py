@@ -1,10 +1,10 @@
 """Kept results are made by executing the chapter itself, in a larger size than the build's."""
 
-from itertools import starmap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from nbclient.exceptions import CellExecutionError
 from nbformat import reads
 from nbformat.v4 import new_code_cell, new_notebook, writes
 
@@ -48,26 +48,30 @@ def demo(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def broken():
+    """Names of the data sets on which the chapter fails."""
+    return set()
+
+
+@pytest.fixture
+def asked(monkeypatch, broken):
     """Nothing is executed: what is asked for, (data set, size), and one record for each."""
     runs = []
 
-    class Pool:
-        def __init__(self, workers):
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, workers, mp_context):
             assert workers == keep.SIDE_BY_SIDE
+            super().__init__(1)
 
-        __enter__, __exit__ = (lambda self: self), (lambda self, *error: None)
-        starmap = staticmethod(lambda call, rows, chunksize: list(starmap(call, rows)))
-
-    def measured(chapter, data, size):
+    def measured(chapter, data, size, strict):
         runs.append((data, size))
+        if data in broken:
+            raise ValueError("no network came so low")
         test = claims.test([1, 2, 3], at_least=0)
         record = dict(key="demo/images", data=data, verdict="holds", effect=vars(test))
         return [record | dict(control=None, rival=None)]
 
-    monkeypatch.setattr(
-        keep.multiprocessing, "get_context", lambda kind: SimpleNamespace(Pool=Pool)
-    )
+    monkeypatch.setattr(keep, "ProcessPoolExecutor", Pool)
     monkeypatch.setattr(keep, "measured", measured)
     return runs
 
@@ -119,6 +123,25 @@ def test_a_chapter_names_the_data_sets_that_it_is_kept_on(demo, asked):
     path.write_text(writes(notebook))
     assert list(keep.keep(path, size="hour").values) == ["cifar10-small", "digits"]
     assert asked == [("cifar10-small", "hour"), ("digits", "hour")]
+
+
+def test_a_failure_on_one_data_set_loses_none_of_the_others(demo, asked, broken):
+    path = demo("torus")
+    broken |= {"digits", "mnist"}
+    with pytest.raises(RuntimeError, match=r"failed on digits, mnist; kept: nothing\. Mend"):
+        keep.keep(path, size="hour")
+    assert not list(path.parents[2].glob("*.json"))
+    broken -= {"mnist"}
+    with pytest.raises(RuntimeError, match=r"digits; kept: mnist.*\n\ndigits: no network came so"):
+        keep.keep(path, size="hour")
+    assert list(results.kept("demo").values) == ["mnist"]
+
+
+def test_a_strict_run_is_stopped_by_a_verdict_that_is_not_as_recorded(demo, monkeypatch):
+    for name in ("COMPANION_DATASET", "COMPANION_PROGRESS"):  # they are as before afterwards
+        monkeypatch.setenv(name, "")
+    with pytest.raises(CellExecutionError, match="demo/length"):
+        keep.measured(demo("torus"), "digits", "hour", True)
 
 
 @pytest.mark.parametrize(

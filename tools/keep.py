@@ -6,7 +6,8 @@ The chapter itself is executed, on each of its data sets, two side by side, so t
 was measured by the code that the reader sees, on one machine, by one command. The data sets are
 digits and MNIST, or those that the chapter names: KEPT_ON = "digits", "mnist", "cifar10-small".
 Networks come from the cache; missing ones are trained. The result lies in companion/book/results,
-under the chapter's name.
+under the chapter's name; it is written as each data set ends, so that a failure on one leaves the
+others. With --strict a verdict or a caption that is not as recorded stops its run, as in a build.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import ast
 import multiprocessing
 import os
 import sys
-from itertools import repeat
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import nbformat
@@ -34,18 +35,20 @@ SIDE_BY_SIDE = 2
 CLAIM = "network-geometry-claim"
 
 
-def keep(chapter: Path, *, size: str) -> results.Kept:
+def keep(chapter: Path, *, size: str, strict: bool = False) -> results.Kept:
     """Execute a chapter on each of its data sets and keep its claims under its name.
 
     Args:
         chapter: Path of the notebook, inside the checkout.
         size: One of `run.SIZES`.
+        strict: Whether a verdict or a caption that is not as recorded stops the run.
 
     Returns:
         What was kept.
 
     Raises:
         FileNotFoundError: Where `companion` is not the checkout's, which is where it is kept.
+        RuntimeError: For a data set on which the chapter failed; the others are kept by then.
     """
     if storage.checkout() != ROOT:
         raise FileNotFoundError(
@@ -53,12 +56,27 @@ def keep(chapter: Path, *, size: str) -> results.Kept:
             "kept belongs into this checkout: install it with pip install -e, then run this again"
         )
     images = kept_on(nbformat.read(chapter, 4))
-    with multiprocessing.get_context("spawn").Pool(SIDE_BY_SIDE) as pool:
-        asked = zip(repeat(chapter), images, repeat(size), strict=False)
-        runs = pool.starmap(measured, asked, chunksize=1)
     name = chapter.relative_to(ROOT / "book").with_suffix("").as_posix()
     command = f"python tools/keep.py {name}" + (f" --size {size}" if size != "hour" else "")
-    return results.keep(chapter.stem, kept_values(runs), size=size, command=command)
+    ended: dict[str, list[dict]] = {}
+    failed: dict[str, BaseException] = {}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(SIDE_BY_SIDE, mp_context=context) as pool:
+        runs = {pool.submit(measured, chapter, data, size, strict): data for data in images}
+        for one in as_completed(runs):
+            if one.exception() is not None:
+                failed[runs[one]] = one.exception()
+                continue
+            ended[runs[one]] = one.result()
+            values = kept_values([ended[data] for data in images if data in ended])
+            kept = results.keep(chapter.stem, values, size=size, command=command)
+    if failed:
+        raise RuntimeError(
+            f"{name} failed on {', '.join(failed)}; kept: {', '.join(ended) or 'nothing'}. Mend "
+            "it and run this again, or restore the older result from the repository:\n\n"
+            + "\n\n".join(f"{data}: {error}" for data, error in failed.items())
+        )
+    return kept
 
 
 def kept_on(notebook: dict) -> tuple[str, ...]:
@@ -96,23 +114,25 @@ def kept_on(notebook: dict) -> tuple[str, ...]:
     return named
 
 
-def measured(chapter: Path, data: str, size: str) -> list[dict]:
+def measured(chapter: Path, data: str, size: str, strict: bool) -> list[dict]:
     """The records of a chapter's claims, as `companion.book.claims` makes them.
 
     Args:
         chapter: Path of the notebook.
         data: The data set.
         size: One of `run.SIZES`.
+        strict: Whether a verdict or a caption that is not as recorded stops the run.
 
     Returns:
         One record for each claim, in the order of the chapter.
     """
-    # A run of another size may well give other verdicts: it is to be kept, not to be stopped.
+    # By default it is not strict, whoever calls: a run of another size may well give other
+    # verdicts, and is to be kept, not to be stopped.
     os.environ |= {
         run.VARIABLE: run.ASKED[size],
         "COMPANION_DATASET": data,
         "COMPANION_PROGRESS": "0",
-        "COMPANION_STRICT": "0",
+        "COMPANION_STRICT": str(int(strict)),
     }
     notebook = nbformat.read(chapter, 4)
     # The cell that shows the kept result cannot run before there is one.
@@ -165,11 +185,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("chapter", metavar="PART/CHAPTER", help="as in distances/metric_structure")
     parser.add_argument("--size", choices=run.SIZES, default="hour")
+    parser.add_argument(
+        "--strict", action="store_true", help="stop at what is not as recorded, as a build does"
+    )
     options = parser.parse_args(arguments)
     try:
         (chapter,) = selected(chapters(), options.chapter)
-        print(keep(chapter, size=options.size))
-    except (FileNotFoundError, ValueError) as error:
+        print(keep(chapter, size=options.size, strict=options.strict))
+    except (FileNotFoundError, ValueError, RuntimeError) as error:
         print(error)
         return 1
     return 0
