@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from companion import attacks, datasets, isometry, training
 from companion.isometry.tube import change_distance
+from companion.training import stopping
 
 
 def three_classes(seed=0):
@@ -235,6 +236,31 @@ def test_fewer_looks_stop_no_earlier_and_at_a_look():
     assert often <= seldom <= often + 5 and seldom % 5 == 0
 
 
+def test_looks_that_cannot_decide_are_not_taken(monkeypatch):
+    """The mean over all samples is dear: far above the loss the batches that passed suffice."""
+    looks = []
+
+    def counted(model, x, y):
+        looks.append(mean_loss(model, x, y))
+        return looks[-1]
+
+    mean_loss = training.mean_loss
+    monkeypatch.setattr(stopping, "mean_loss", counted)
+    data = datasets.load("digits").flat()
+    x, y, recipe = data.x_train[:300], data.y_train[:300], training.Recipe(30, 3e-3, 30)
+    steps = training.fit_to_loss(stack(2), x, y, recipe, loss=0.2)
+    assert looks[-1] <= 0.2 < min(looks[:-1])
+    assert max(looks[1:]) < 0.8 and 2 < len(looks) < steps / 2
+
+
+def test_a_run_that_stops_leaves_the_global_random_numbers_as_they_were():
+    x, y = torch.tensor([[-1.0], [1.0]] * 20), torch.tensor([0, 1] * 20)
+    net = nn.Sequential(nn.Dropout(0.1), nn.Linear(1, 2))
+    before = torch.random.get_rng_state()
+    training.fit_to_loss(net, x, y, training.Recipe(50, 0.1, 10), loss=0.3, seed=3)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
 def test_sentences_of_stopping():
     x, y = torch.tensor([[-1.0], [1.0]]), torch.tensor([0, 1])
     fit = training.fit_to_loss
@@ -242,6 +268,10 @@ def test_sentences_of_stopping():
         fit(nn.Linear(1, 2), x, y, training.Recipe(2, 0.1, schedule="cosine"), loss=0.1)
     with pytest.raises(ValueError, match="^looks = 0: the loss is looked at once an epoch"):
         fit(nn.Linear(1, 2), x, y, training.Recipe(2, 0.1), loss=0.1, looks=0)
+    with pytest.raises(ValueError, match="^y holds labels from 0 to 2 and the model gives 2"):
+        training.mean_loss(nn.Linear(1, 2), x, 2 * y)
+    with pytest.raises(ValueError, match=r"^The logits have shape \(2, 1\) for 2 samples"):
+        training.mean_loss(nn.Linear(1, 1), x, y)
     with pytest.raises(ValueError, match="^loss = 0: the cross-entropy to stop at is a positive"):
         fit(nn.Linear(1, 2), x, y, training.Recipe(2, 0.1), loss=0)
     said = (

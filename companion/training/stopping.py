@@ -3,8 +3,6 @@
 Explained in the chapter `book/distances/isometric_regularization`.
 """
 
-import copy
-import dataclasses
 import math
 
 import torch
@@ -13,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from companion import borrow
-from companion.training.fitting import fit, refuse_samples
-from companion.training.loop import wide
+from companion.training.fitting import refuse_labels, refuse_samples
+from companion.training.loop import Turn, refuse_divergence, train, wide
 from companion.training.recipe import Recipe
 
 __all__ = ["fit_to_loss", "mean_loss"]
@@ -35,7 +33,8 @@ def mean_loss(model: nn.Module, x: Float[Tensor, "n ..."], y: Int[Tensor, " m"])
         A Python number.
 
     Raises:
-        ValueError: For labels of another length and for no sample.
+        ValueError: For labels of another length or without a logit, logits that are not (n, C),
+            and for no sample.
         TypeError: For labels that are not int64.
 
     >>> round(mean_loss(nn.Identity(), torch.zeros(3, 2), torch.tensor([0, 1, 1])), 4)    # log 2
@@ -44,10 +43,12 @@ def mean_loss(model: nn.Module, x: Float[Tensor, "n ..."], y: Int[Tensor, " m"])
     refuse_samples(x, y)
     size = borrow.chunks(len(x), 16 * x[0].numel())
     with borrow.borrowed(model, x) as lent, torch.no_grad():
-        total = sum(
-            functional.cross_entropy(wide(lent(part)), labels, reduction="sum").double()
-            for part, labels in zip(x.split(size), y.split(size), strict=True)
-        )
+        total = 0.0
+        for part, labels in zip(x.split(size), y.split(size), strict=True):
+            logits = lent(part)
+            borrow.refuse_logits(logits, len(part))
+            refuse_labels(labels, logits)
+            total += functional.cross_entropy(wide(logits), labels, reduction="sum").double()
     return float(total) / len(x)
 
 
@@ -63,8 +64,8 @@ def fit_to_loss(
 ) -> int:
     """Train the model in place until its mean cross-entropy over all of x is at most `loss`.
 
-    The network of that seed and recipe, early: the mean is looked at several times an epoch, and
-    the first step at which it is low enough is the last.
+    The network of that seed and recipe, early: the mean over x is looked at several times an
+    epoch, and the first look at which it is low enough is the end.
 
     Args:
         model: As for `fit`; left in evaluation mode.
@@ -83,7 +84,9 @@ def fit_to_loss(
             network does not come down to, and what `fit` refuses.
         TypeError: As `fit`.
 
-    Cost: about twice the training, and a pass through all samples for each look.
+    Cost: the training; and a pass through all samples, and a value read from the device, for each
+    look that can decide. While the batches since the last look were on average at twice the loss
+    or more, none does.
 
     >>> x, y = torch.tensor([[-1.0], [1.0]]), torch.tensor([0, 1])
     >>> model = nn.Linear(1, 2)
@@ -100,24 +103,45 @@ def fit_to_loss(
         raise ValueError(f"looks = {looks}: the loss is looked at once an epoch or more, pass 1.")
     if not 0 < loss < math.inf:
         raise ValueError(f"loss = {loss}: the cross-entropy to stop at is a positive number.")
-    # The mean over an epoch lies above that of its last network, so it says how long is enough;
-    # where it never comes down so far, the last networks still may.
+    refuse_samples(x, y)
+    total = recipe.epochs * recipe.steps(len(x))
+    every = math.ceil(recipe.steps(len(x)) / looks)
+    since: list[Tensor] = []
+
+    def low_enough() -> bool:
+        near = not since or float(torch.stack(since).mean()) < 2 * loss
+        since.clear()
+        return near and mean_loss(model, x, y) <= loss
+
+    def turns(step, indices):
+        if step % every == 0 and low_enough():
+            raise _LowEnough(step)
+        labels = y[indices[0]]
+        logits = model(x[indices[0]])
+        cross_entropy = functional.cross_entropy(wide(logits), labels)
+        since.append(cross_entropy.detach())
+        yield Turn(cross_entropy, cross_entropy, logits, labels)
+
+    model.train()
     try:
-        epochs = len(fit(copy.deepcopy(model), x, y, recipe, until=loss, seed=seed).loss)
-    except ValueError:
-        epochs = recipe.epochs
-    batches = recipe.steps(len(x))
-    total = epochs * batches
-    steps = sorted({*range(0, total + 1, math.ceil(batches / looks)), total})
-    history = fit(
-        model, x, y, dataclasses.replace(recipe, epochs=epochs), snapshots=steps, seed=seed
-    )
-    for step in steps:
-        model.load_state_dict(history.snapshots[step])
-        if mean_loss(model, x, y) <= loss:
-            return step
+        curves = train(turns, model.parameters(), x, recipe, seeds=(seed,))
+    except _LowEnough as end:
+        return end.step
+    finally:
+        model.eval()
+    refuse_divergence(curves.loss)
+    last = mean_loss(model, x, y)
+    if last <= loss:
+        return total
     raise ValueError(
-        f"The mean cross-entropy of all samples never came down to loss = {loss:.4g} in {epochs} "
-        f"epochs, it was {mean_loss(model, x, y):.4g} at the end: train for more epochs, or stop "
-        "at a higher value."
+        f"The mean cross-entropy of all samples never came down to loss = {loss:.4g} in "
+        f"{recipe.epochs} epochs, it was {last:.4g} at the end: train for more epochs, or stop at "
+        "a higher value."
     )
+
+
+class _LowEnough(Exception):
+    """Leaves the training loop before the step that is not to be taken."""
+
+    def __init__(self, step: int):
+        self.step = step
