@@ -94,32 +94,18 @@ def fit_to_loss(
     >>> mean_loss(model, x, y) <= 0.1
     True
     """
-    if recipe.schedule is not None:
-        raise ValueError(
-            f"schedule = {recipe.schedule!r}: a run that stops earlier would have had other "
-            "learning rates, so pass a recipe without one."
-        )
-    if looks < 1:
-        raise ValueError(f"looks = {looks}: the loss is looked at once an epoch or more, pass 1.")
-    if not 0 < loss < math.inf:
-        raise ValueError(f"loss = {loss}: the cross-entropy to stop at is a positive number.")
+    _refuse_what_cannot_stop(recipe, loss, looks)
     refuse_samples(x, y)
-    total = recipe.epochs * recipe.steps(len(x))
+    looking = _Looking(model, x, y, loss)
     every = math.ceil(recipe.steps(len(x)) / looks)
-    since: list[Tensor] = []
-
-    def low_enough() -> bool:
-        near = not since or float(torch.stack(since).mean()) < 2 * loss
-        since.clear()
-        return near and mean_loss(model, x, y) <= loss
 
     def turns(step, indices):
-        if step % every == 0 and low_enough():
+        if step % every == 0 and looking.low_enough():
             raise _LowEnough(step)
         labels = y[indices[0]]
         logits = model(x[indices[0]])
         cross_entropy = functional.cross_entropy(wide(logits), labels)
-        since.append(cross_entropy.detach())
+        looking.since.append(cross_entropy.detach())
         yield Turn(cross_entropy, cross_entropy, logits, labels)
 
     model.train()
@@ -130,14 +116,26 @@ def fit_to_loss(
     finally:
         model.eval()
     refuse_divergence(curves.loss)
-    last = mean_loss(model, x, y)
-    if last <= loss:
-        return total
-    raise ValueError(
-        f"The mean cross-entropy of all samples never came down to loss = {loss:.4g} in "
-        f"{recipe.epochs} epochs, it was {last:.4g} at the end: train for more epochs, or stop at "
-        "a higher value."
-    )
+    if not (last := mean_loss(model, x, y)) <= loss:
+        raise ValueError(
+            f"The mean cross-entropy of all samples never came down to loss = {loss:.4g} in "
+            f"{recipe.epochs} epochs, it was {last:.4g} at the end: train for more epochs, or "
+            "stop at a higher value."
+        )
+    return recipe.epochs * recipe.steps(len(x))
+
+
+class _Looking:
+    """Whether the mean over all samples is low enough: asked where batches leave it open."""
+
+    def __init__(self, model: nn.Module, x: Tensor, y: Tensor, loss: float | int):
+        self.model, self.x, self.y, self.loss = model, x, y, loss
+        self.since: list[Tensor] = []
+
+    def low_enough(self) -> bool:
+        near = not self.since or float(torch.stack(self.since).mean()) < 2 * self.loss
+        self.since.clear()
+        return near and mean_loss(self.model, self.x, self.y) <= self.loss
 
 
 class _LowEnough(Exception):
@@ -145,3 +143,15 @@ class _LowEnough(Exception):
 
     def __init__(self, step: int):
         self.step = step
+
+
+def _refuse_what_cannot_stop(recipe: Recipe, loss: float | int, looks: int) -> None:
+    if recipe.schedule is not None:
+        raise ValueError(
+            f"schedule = {recipe.schedule!r}: a run that stops earlier would have had other "
+            "learning rates, so pass a recipe without one."
+        )
+    if looks < 1:
+        raise ValueError(f"looks = {looks}: the loss is looked at once an epoch or more, pass 1.")
+    if not 0 < loss < math.inf:
+        raise ValueError(f"loss = {loss}: the cross-entropy to stop at is a positive number.")
