@@ -5,6 +5,7 @@ What stands in a cell is no function of a room, so it is cut out here.
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
@@ -13,7 +14,7 @@ import scipy.stats
 import torch
 from scipy.spatial.distance import pdist
 
-from cells import cut
+from cells import claimed, cut, same_claims
 from companion import training
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -135,3 +136,72 @@ def test_a_walk_does_not_depend_on_the_unit_of_the_network(chapter):
 def test_flattery_is_what_the_full_loss_leaves_more(chapter):
     chapter["published"] = lambda net, eps, penalty: 0.3 if penalty is None else 0.7
     assert chapter["flattery"]("isometric", 0) == pytest.approx(0.4)
+
+
+# A network is its name here: (way to train, seed, epochs). What each keeps under attack:
+ROBUST = {
+    ("isometric", 2): [0.8, 0.7, 0.9], ("plain", 2): [0.5, 0.6, 0.4],
+    ("scale-only", 2): [0.6, 0.5, 0.7], ("pixels", 2): [0.7, 0.8, 0.6], ("early", 2): [0.6, 0.9, 0.5],
+    ("isometric", 6): [0.6, 0.5, 0.7], ("plain", 6): [0.3, 0.6, 0.5], ("early", 6): [0.4, 0.5, 0.9],
+    ("K = 10", 2): [0.6, 0.4, 0.7],
+}  # fmt: skip
+
+
+def test_the_claims_are_judged_by_what_is_made_of_the_tables():
+    r = {"isometric": [0.8, 0.9, 0.7], "plain": [0.5, 0.4, 0.6], "untrained": [0.7, 0.9, 0.5]}
+    clean = {"isometric": [0.90, 0.95, 0.92], "plain": [0.93, 0.94, 0.92]}
+
+    def measured(net, tap="tap1"):
+        kind, seed, epochs = net
+        assert tap == ("tap1" if kind == "pixels" else "its tap")
+        robust = ROBUST.get((kind, epochs), [7.0] * 3)[seed]
+        return {"r": r.get(kind, [9.0] * 3)[seed], "clean": clean.get(kind, [8.0] * 3)[seed],
+                "robust": robust}  # fmt: skip
+
+    def named(kind, epochs):
+        return [(kind, seed, epochs) for seed in range(3)]
+
+    def stacks(lengths, beta, loss):
+        assert lengths == (2,) and beta == 0.1 and loss.keywords == {"scale": 10}
+        return {2: named("K = 10", 2)}
+
+    def flattery(kind, seed):
+        return {"isometric": [0.2, 0.1, 0.3], "scale-only": [0.1, 0.2, 0.1]}[kind][seed]
+
+    # Three of four points away from the change of label keep their length, then one of two.
+    gap = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5])
+    good, bad = torch.tensor([9, 1, 1.05, 0.95, 1.2]), torch.tensor([9, 1, 1.2, 0.5, 1.05])
+    untrained = torch.tensor([1, 2, 2, 2, 1.0])
+    given = {
+        "SEEDS": range(3), "LENGTHS": (2, 6), "SHORT": 2, "LONG": 6, "BETAS": (0, 1, 100),
+        "BEST": 100, "EPS": 0.1, "COLOUR": False, "TAP": "its tap",
+        "data": SimpleNamespace(name="digits"),
+        "HOW": dict.fromkeys(("plain", "isometric", "scale-only", "pixels")),
+        "readings": lambda kind, seed: {
+            epochs: (0.5, (kind, seed, epochs)) for epochs in (2, 4, 6)},
+        "stopped": lambda seed, epochs: (0.5, ("early", seed, epochs)),
+        "with_weight": lambda beta: named(
+            {0: "plain", 1: "in between", 100: "isometric"}[beta], 2),
+        "measured": lambda net, tap="its tap": measured(net, tap),
+        "untrained": lambda seed: ("untrained", seed), "stacks": stacks, "flattery": flattery,
+        "r_within": lambda net: r[net[0]][net[1]],
+        "left_at": lambda net, eps: ROBUST[net[0], net[2]][net[1]] if eps == 0.1 else 7.0,
+        "walks": {"isometric": [(gap, good, bad), (gap, bad, good), (gap, bad, bad)],
+                  "untrained": [(gap, untrained, good)] * 3},
+    }  # fmt: skip
+    found = claimed("distances/isometric_regularization", given)
+    found.pop("isometric_regularization/kept_more", None)
+    known = {
+        "interior": {"effect": [0.75, 0.5, 0.5], "control": [0.5, 0.25, 0.25]},
+        "kept": {"effect": [0.3, 0.5, 0.1], "control": [0.1, 0.0, 0.2]},
+        "accurate": {"effect": [-0.03, 0.01, 0.0]},
+        # Over plain training of the same length; stopped early has 0.1, 0.3, 0.1, later
+        # 0.1, -0.1, 0.4.
+        "robust": {"effect": [0.3, 0.1, 0.5], "rival": [0.2, -0.2, 0.4]},
+        "robust_long": {"effect": [0.3, -0.1, 0.2], "rival": [0.2, 0.0, -0.2]},
+        "beyond_pixels": {"effect": [0.1, -0.1, 0.3]},
+        "metric": {"effect": [0.2, 0.2, 0.2]},
+        "flattered": {"effect": [0.2, 0.1, 0.3], "rival": [0.1, -0.1, 0.2]},
+        "published": {"effect": [0.1, -0.2, 0.3]},
+    }  # fmt: skip
+    same_claims(found, {f"isometric_regularization/{key}": one for key, one in known.items()})

@@ -5,6 +5,7 @@ verdict that changes.
 """
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 from scipy.spatial.distance import cdist
 from torch import nn
 
-from cells import cut
+from cells import claimed, cut, same_claims
 from companion import datasets, distances, models, training
 from companion.book import widgets
 
@@ -212,3 +213,58 @@ def test_a_frame_shows_the_pairs_of_the_network_that_the_switch_names(chapter):
         ((across, up),) = frame.parts
         assert across.mean() == pytest.approx(1, abs=1e-4)
         np.testing.assert_allclose(up, e / e.mean(), rtol=1e-3)
+
+
+def test_the_claims_are_judged_by_what_is_made_of_the_tables():
+    within = {
+        ("trained", "test"): [0.5, 0.6, 0.7, 0.4], ("untrained", "test"): [0.9, 0.8, 0.9, 0.8],
+        ("linear", "test"): [0.6, 0.5, 0.7, 0.6], ("trained_long", "test"): [0.4, 0.5, 0.8],
+    }  # fmt: skip
+    apart = {
+        ("trained", "test"): [1.5, 1.6, 1.4, 2.0], ("linear", "test"): [1.4, 1.2, 1.5, 1.1],
+        ("memorized", "trained_small"): [0.9, 1.0, 0.8, 1.1],
+    }  # fmt: skip
+    kept = {
+        "memorized": {"r, one class": [0.8, 0.7, 0.6, 0.9], "r, all pairs": [0.5, 0.6, 0.3, 0.4]},
+        "trained_small": {"r, one class": [0.6, 0.6, 0.7, 0.5],
+                          "r, all pairs": [0.7, 0.5, 0.6, 0.9]},
+    }  # fmt: skip
+
+    def read(kind, of, seed):
+        def one(of_all, *, scale=1):
+            return torch.tensor(scale * of_all.get((kind, of), [9.0] * 4)[seed])
+
+        other = SimpleNamespace(within=torch.tensor(5.0), apart=torch.tensor(6.0))
+        last = SimpleNamespace(within=one(within), apart=one(apart))
+        return {"input": other, "act1": other, "act2": last, "logits": other}
+
+    def lost(kind, seed):
+        between = {"trained_small": [0.1, 0.0, 0.2, 0.1], "memorized": [0.3, 0.2, 0.1, 0.4]}
+        ends = {"trained_small": [0.3, 0.4, 0.3, 0.2], "memorized": [0.3, 0.1, 0.2, 0.2]}
+        return distances.Lost(*(torch.tensor(part[kind][seed]) for part in (ends, between)))
+
+    given = {
+        "SEEDS": range(4), "data": SimpleNamespace(name="digits"), "read": read, "lost": lost,
+        "moved_over_other": lambda seed: [1.5, 0.5, 1.2, 1.1][seed],
+        "kept": lambda kind, seed: {name: torch.tensor(values[seed])
+                                    for name, values in kept[kind].items()},
+    }  # fmt: skip
+    same_claims(claimed("distances/metric_structure", given), {
+        "metric_structure/shift_other": {"effect": [1.5, 0.5, 1.2, 1.1]},
+        "metric_structure/tearing": {
+            "effect": [0.5, 0.4, 0.3, 0.6], "control": [0.4, 0.2, 0.2, 0.4],
+            "rival": [0.1, -0.1, 0.0, 0.2],
+        },
+        "metric_structure/longer": {"effect": [0.1, 0.1, -0.1]},
+        "metric_structure/fitting": {
+            "effect": [0.2, 0.4, 0.1, 0.1], "control": [0.2, 0.5, 0.0, 0.3],
+        },
+        "metric_structure/apart": {
+            "effect": [1.5, 1.6, 1.4, 2.0], "control": [0.6, 0.6, 0.6, 0.9],
+            "rival": [0.1, 0.4, -0.1, 0.9],
+        },
+        # Kept by the memorized network more than by its twin: 0.2, 0.1, -0.1, 0.4 over the pairs
+        # of one class, -0.2, 0.1, -0.3, -0.5 over all.
+        "metric_structure/rulers_pairs": {"effect": [0.4, 0.0, 0.2, 0.9]},
+        "metric_structure/rulers_all": {"effect": [0.2, -0.1, 0.3, 0.5]},
+    })  # fmt: skip

@@ -3,6 +3,9 @@
 What stands in a cell is no function of a room, so it is cut out here and tried where it is known.
 """
 
+import math
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -11,7 +14,7 @@ from scipy.spatial.distance import cdist
 from torch import nn
 from torch.func import jacrev
 
-from cells import cut
+from cells import claimed, cut, same_claims
 from companion import datasets, decision, distances, training
 
 CUT = ["deepfool", "straight_on", "subject", "directions", "walks", "medians", "if_straight",
@@ -161,3 +164,69 @@ def test_the_walkers_by_hand_are_those_of_the_package(chapter):
         if far[k].isfinite():
             by_hand = chapter["straight_on"](net, x[k], away[k], looks)
             torch.testing.assert_close(by_hand, far[k], rtol=1e-4, atol=1e-5)
+
+
+# Of a network (kind, step): median margin, median ratio and the ratio of its straight walls, for
+# three seeds; where a name has one step, the others are not asked for.
+MARGINS = {
+    ("memorized", "fitted"): [0.2, 0.3, 0.1], ("memorized", None): [0.3, 0.2, 0.15],
+    ("trained_small", "fitted"): [1.0, 0.6, 0.5], ("trained_small", None): [0.6, 1.0, 0.5],
+}  # fmt: skip
+RATIOS = {
+    ("trained", None): [1.0, 1.2, 0.9], ("trained", "first"): [7.0, 8.0, 9.0],
+    ("untrained", None): [0.5, 0.6, 0.4], ("linear", None): [0.9, 1.0, 1.1],
+}  # fmt: skip
+STRAIGHT = {
+    ("trained", None): [0.5, 0.4, 0.3], ("trained", "first"): [5.0, 5.0, 5.0],
+    ("untrained", None): [0.25, 0.3, 0.1],
+}  # fmt: skip
+
+
+def test_the_claims_are_judged_by_what_is_made_of_the_tables():
+    def subject(kind, seed, step=None):
+        if kind == "trained" and step is not None:
+            assert step == 100 + seed, "the first kept step after the start is short training"
+            step = "first"
+        return (kind, step), seed
+
+    def walks(net, x, seed):
+        assert x == seed
+        return net, None, seed
+
+    def medians(net, _, seed):
+        return {"margin": MARGINS.get(net, [9.0] * 3)[seed], "line": 5.0,
+                "ratio": RATIOS.get(net, [9.0] * 3)[seed]}  # fmt: skip
+
+    def half_way(kind, seed):
+        return {"memorized": [1.0, 1.5, 0.5], "trained_small": [2.0, 5.0, 7.0]}[kind][seed]
+
+    def median_ratio(kind, seed, count):
+        few = {2: [1.4, 1.3, 1.5], 10: [1.0, 1.1, 0.8]}
+        return few.get(count, [9.0] * 3)[seed] if kind == "trained" else 8.0
+
+    def kept(seed, eps):
+        if eps != 0.4:
+            return {"random corner": 0.1, "FGSM": 0.2, "PGD": 0.3}
+        return {"random corner": 1.0, "FGSM": [0.5, 0.6, 0.8][seed], "PGD": [0.4, 0.3, 0.7][seed]}
+
+    given = {
+        "SEEDS": range(3), "D": 64, "data": SimpleNamespace(name="digits"), "subject": subject,
+        "walks": walks, "medians": medians, "half_way": half_way, "median_ratio": median_ratio,
+        "training": SimpleNamespace(reference_steps=lambda data, seed: (0, 100 + seed, 900)),
+        "if_straight": lambda net, x, seed: STRAIGHT[net][seed],
+        "runner_up": lambda seed: [0.5, 0.75, 1.0][seed], "kept": kept,
+        "miss": lambda kind, seed: {"trained": [0.1, 0.2, 0.3],
+                                    "untrained": [0.05, 0.1, 0.4]}[kind][seed],
+    }  # fmt: skip
+    log = math.log
+    same_claims(claimed("prologue", given), {
+        "prologue/square_root": {"effect": [1.0, 1.2, 0.9], "rival": [0.1, 0.2, -0.2]},
+        # Over straight walls trained 2, 3, 3 and untrained 2, 2, 4.
+        "prologue/tolerance": {"effect": [0.0, log(3 / 2), log(3 / 4)]},
+        # 0.2, 0.5, 0.2 at first and 0.5, 0.2, 0.3 at the end; the images alone: 0.5, 0.75, 0.25.
+        "prologue/meaning": {"effect": [0.5, 0.5, 0.3], "rival": [0.0, -0.25, 0.05]},
+        "prologue/many_walls": {"effect": [0.48, 0.38, 0.68], "control": [0.4, 0.2, 0.7]},
+        "prologue/runner_up": {"effect": [0.5, 0.75, 1.0]},
+        "prologue/first_order": {"effect": [0.1, 0.2, 0.3], "control": [0.05, 0.1, -0.1]},
+        "prologue/fgsm_stops_early": {"effect": [0.1, 0.3, 0.1]},
+    })  # fmt: skip

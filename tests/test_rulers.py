@@ -1,12 +1,14 @@
 """The cells of the chapter on rulers that measure, against NumPy and SciPy."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import cdist
 from torch import nn
 
-from cells import cut
+from cells import claimed, cut, same_claims
 from companion import datasets, distances, models, training
 
 CUT = ["changed", "read_all", "dimensions", "drop", "HOW", "RECIPE", "NO_DECAY", "LONGER",
@@ -188,3 +190,37 @@ def test_what_three_rulers_kept_of_each_layer(chapter):
                  "cka": cka, "procrustes": procrustes}  # fmt: skip
         for ruler, value in known.items():
             assert float(found[name][ruler]) == pytest.approx(value, abs=1e-3), (name, ruler)
+
+
+def test_the_claims_are_judged_by_what_is_made_of_the_tables():
+    falls = {"trained": [2.0, 1.5, 3.0], "memorized": [1.0, 1.2, 0.8], "linear": [1.5, 1.6, 2.0]}
+    nc1 = {
+        ("batch norm and decay", "fitted"): [0.8, 0.6, 0.9],
+        ("batch norm and decay", None): [0.04, 0.06, 0.03],
+        ("batch norm alone", "fitted"): [0.8, 0.9, 0.6], ("batch norm alone", None): [0.2, 0.1, 0.3],
+        ("decay alone", "fitted"): [0.5, 0.6, 0.9], ("decay alone", None): [0.1, 0.2, 0.1],
+        ("both, shuffled labels", None): [0.3, 0.5, 0.4],
+    }  # fmt: skip
+
+    def dimensions(kind, seed):
+        fall = falls.get(kind, [7.0] * 3)[seed]
+        return {"input": 4 * fall, "act1": 11.0, "act2": 4.0, "logits": 13.0}
+
+    def collapse(name, step, *, test=False):
+        assert not test
+        return torch.tensor(nc1[name, step])
+
+    given = {
+        "SEEDS": range(3), "FEW": range(3), "data": SimpleNamespace(name="digits"),
+        "dimensions": dimensions, "collapse": collapse,
+    }  # fmt: skip
+    same_claims(claimed("distances/rulers", given), {
+        "rulers/dimension": {
+            "effect": [2.0, 1.5, 3.0], "control": [1.0, 0.3, 2.2], "rival": [0.5, -0.1, 1.0],
+        },
+        # Alone 4, 9, 2 with batch normalisation and 5, 3, 9 with decay: the larger for each seed.
+        "rulers/collapse": {"effect": [20.0, 10.0, 30.0], "control": [15.0, 1.0, 21.0]},
+        "rulers/collapse_meaning": {
+            "effect": [0.04, 0.06, 0.03], "control": [-0.26, -0.44, -0.37],
+        },
+    })  # fmt: skip

@@ -4,13 +4,14 @@ What stands in a cell is no function of a room, so it is cut out here and tried 
 """
 
 import functools
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
-from cells import cut
+from cells import claimed, cut, same_claims
 from companion import datasets, distances, isometry, run, training
 
 CUT = ["new_stack", "one_round", "on_torus", "level", "gains", "interaction", "plane", "kind",
@@ -159,3 +160,48 @@ def test_one_round_by_hand_leaves_what_lies_below_alone(chapter):
     isometry.fit_stack(twin, x, y, training.Recipe(1, 1e-2), beta=3)
     for name, value in stack.state_dict().items():
         torch.testing.assert_close(value, twin.state_dict()[name], rtol=0, atol=1e-5)
+
+
+def test_the_claims_are_judged_by_what_is_made_of_the_tables():
+    """Of each stack the accuracies at the finest cut, seed by seed, after 30 rounds."""
+    finest = {
+        "plain": [0.3, 0.4, 0.2, 0.5], "penalty": [0.9, 0.8, 0.7, 0.6],
+        "scale-only": [0.5, 0.3, 0.4, 0.7], "untrained below 3": [0.6, 0.9, 0.5, 0.4],
+        "not frozen, plain": [0.8, 0.9, 0.3, 0.6], "not frozen, penalty": [0.9, 0.7, 0.8, 0.9],
+        "skip, plain": [0.7, 0.9], "shallow, plain": [0.6, 0.5], "shallow, penalty": [0.7, 0.9],
+    }  # fmt: skip
+    earlier = {10: [0.5, 0.2, 0.3, 0.1], 20: [0.1, 0.6, 0.3, 0.2]}
+    fine = {
+        "plain": [0.5, 0.6, 0.4], "penalty": [0.8, 0.7, 0.9], "scale-only": [0.6, 0.5, 0.6],
+        "not frozen, plain": [0.7, 0.8, 0.6], "not frozen, penalty": [0.8, 0.7, 0.7],
+        "0–4 / 5–9, plain": [0.3, 0.2, 0.5], "0–4 / 5–9, penalty": [0.4, 0.5, 0.6],
+    }  # fmt: skip
+
+    def level(name, length=30):
+        last = finest.get(name, [7.0] * 4) if length == 30 else earlier[length]
+        assert length == 30 or name == "plain"
+        return torch.tensor([[5.0 + one, 6.0 - one, one] for one in last])
+
+    given = {
+        "SEEDS": range(4), "FEW": range(2), "LONG": 30, "SHORT": 20, "END": 4, "HALF_WAY": 2,
+        "SIZE": {"lengths": (10, 20, 30)}, "level": level, "data": SimpleNamespace(name="digits"),
+        "images": {name: {4: torch.tensor([[9.0, one] for one in values]), 2: torch.ones(3, 2)}
+                   for name, values in fine.items()},
+    }  # fmt: skip
+    known = {
+        "finest": {"effect": [0.9, 0.8, 0.7, 0.6], "control": [0.3, -0.1, 0.2, 0.2]},
+        "metric": {"effect": [0.6, 0.4, 0.5, 0.1], "rival": [0.4, 0.5, 0.3, -0.1]},
+        # Not frozen the penalty gains 0.1, -0.2, 0.5, 0.3.
+        "interaction": {"effect": [0.5, 0.6, 0.0, -0.2]},
+        "depth": {"effect": [0.5, 0.0]},
+        "images": {
+            "effect": [0.3, 0.1, 0.5], "control": [0.2, -0.2, 0.4], "rival": [0.2, 0.2, 0.3],
+        },
+        # Plain, at its best round: 0.5, 0.6, 0.3, 0.5.
+        "stopped": {"effect": [0.4, 0.2, 0.4, 0.1]},
+        "not_frozen": {"effect": [-0.1, 0.1, -0.4, 0.0]},
+        "skip": {"effect": [-0.2, 0.1]},
+        "images_interaction": {"effect": [0.2, 0.2, 0.4]},
+    }  # fmt: skip
+    same_claims(claimed("distances/stacked_isometric_layers", given),
+                {f"stacked_isometric_layers/{key}": one for key, one in known.items()})  # fmt: skip
