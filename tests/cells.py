@@ -1,13 +1,14 @@
 """What a chapter's cells define, cut out of the notebook so that it is tried where it is known.
 
-`cut` takes functions and constants by their names. `claimed` runs the cells that state a claim, and
-of the others the lines that they need, over made-up tables.
+`cut` takes functions and constants by their names. `claimed` runs the lines that check a claim,
+and `made` those that bind a name, each with the lines that they need.
 """
 
 import ast
 import dis
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import CodeType
 
@@ -93,11 +94,31 @@ def claimed(chapter: str, given: dict) -> dict[str, dict[str, list[float]]]:
         "rival": what is left of the effect over them.
     """
     recorder = Recorder()
-    given = given | {"claims": recorder}
+    _run(chapter, lambda node, binds: "claims.check(" in ast.unparse(node),
+         given | {"claims": recorder})  # fmt: skip
+    return recorder.kept
+
+
+def made(chapter: str, names: list[str], given: dict) -> dict:
+    """What a chapter's own lines make of these names, with all the lines that they need.
+
+    Args:
+        chapter: As in "distances/rulers".
+        names: Each bound by a line outside of functions.
+        given: As for `claimed`.
+
+    Returns:
+        All that was bound on the way, by name.
+    """
+    return _run(chapter, lambda node, binds: binds & set(names), given)
+
+
+def _run(chapter: str, goal: Callable, given: dict) -> dict:
+    """Run the statements that are a goal, and before them those that bind what they use."""
     known = lines(chapter)
     uses, binds = zip(*(_names(compiled(chapter, *one), one[1]) for one in known), strict=True)
-    checks = [place for place, (_, node) in enumerate(known) if "claims.check" in ast.unparse(node)]
-    wanted, queue = set(), [(place, place) for place in checks]
+    goals = [k for k, (_, node) in enumerate(known) if goal(node, binds[k])]
+    wanted, queue = set(), [(place, place) for place in goals]
     while queue:
         place, seen_from = queue.pop()
         if (place, seen_from) in wanted:
@@ -113,11 +134,11 @@ def claimed(chapter: str, given: dict) -> dict[str, dict[str, list[float]]]:
     for place in sorted({place for place, _ in wanted}):
         exec(compiled(chapter, *known[place]), scope)
         scope |= given
-    return recorder.kept
+    return scope
 
 
 def _names(code: CodeType, node: ast.stmt) -> tuple[set[str], set[str]]:
-    """Which global names a statement uses, in functions that it defines too, and which it binds."""
+    """The global names that a statement uses, in its functions too, and those that it binds."""
     uses, codes = set(), [code]
     binds = {one.argval for one in dis.get_instructions(code) if one.opname == "STORE_NAME"}
     while codes:

@@ -3,6 +3,7 @@
 What stands in a cell is no function of a room, so it is cut out here and tried where it is known.
 """
 
+import dataclasses
 import math
 from types import SimpleNamespace
 
@@ -15,7 +16,8 @@ from torch import nn
 from torch.func import jacrev
 
 from cells import claimed, cut, same_claims
-from companion import datasets, decision, distances, training
+from companion import attacks, datasets, decision, distances, models, training
+from plain import Plain, climbed, first_other, linear_steps, pgd, shortest_walk
 
 CUT = ["deepfool", "straight_on", "subject", "directions", "walks", "medians", "if_straight",
        "half_way", "told", "median_ratio", "runner_up", "miss"]  # fmt: skip
@@ -30,6 +32,110 @@ def chapter():
         "seen": {},
     }  # fmt: skip
     return cut("prologue", CUT, given)
+
+
+@pytest.fixture(scope="module")
+def twice_as_long():
+    """The same functions for networks and images in float64, so that plain loops agree."""
+    digits = datasets.load("digits")
+
+    def exact(data):
+        images = {name: getattr(data, name).double() for name in ("x_train", "x_test")}
+        return dataclasses.replace(data, **images)
+
+    class Training:
+        @staticmethod
+        def reference(_, kind, **how):
+            return training.reference(digits, kind, **how).double()
+
+        @staticmethod
+        def reference_data(_, kind, *, seed):
+            return exact(training.reference_data(digits, kind, seed=seed))
+
+    given = {
+        "torch": torch, "decision": decision, "training": Training, "data": exact(digits), "D": 64,
+        "IMAGES": 8, "MORE": 20, "seen": {},
+    }  # fmt: skip
+    return cut("prologue", ["subject", "directions", "walks", "medians", "told", "median_ratio",
+                            "runner_up", "miss"], given)  # fmt: skip
+
+
+def plain_lines(plain, x, r, u):
+    """Along the lines u (4, n, D), the nearer end of each, from eight margins on (n, 4)."""
+    looks = min(r, 8.0) * (12 * 8.0) ** (np.arange(60) / 59)
+    return [min(first_other(plain, x, way * v / np.linalg.norm(v), looks) for way in (1, -1))
+            for v in u]  # fmt: skip
+
+
+def lower_median(values):
+    values = np.sort(np.ravel(values))
+    return values[(len(values) - 1) // 2]
+
+
+@pytest.mark.parametrize("kind", ["trained", "untrained", "memorized", "linear"])
+def test_walks_and_their_ratio_are_what_plain_loops_find(twice_as_long, kind):
+    net, x = twice_as_long["subject"](kind, 1)
+    found, plain, rows = twice_as_long["walks"](net, x, 1), Plain(net), x.numpy()
+    known = [shortest_walk(plain, one) for one in rows]
+    r = np.array([length for length, _ in known])
+    np.testing.assert_allclose(found[0].numpy(), r, rtol=1e-6)
+    np.testing.assert_allclose(found[1].numpy(), [u for _, u in known], rtol=0, atol=1e-6)
+    u = twice_as_long["directions"](8, 1).double().numpy()
+    lines = np.array([plain_lines(plain, rows[k], r[k], u[:, k]) for k in range(8)])
+    np.testing.assert_allclose(found[2].numpy(), lines, rtol=1e-6)
+    told = twice_as_long["medians"](*found)
+    for name, value in {"margin": lower_median(r), "line": lower_median(lines),
+                        "ratio": lower_median(lines / r[:, None]) / 8}.items():  # fmt: skip
+        assert told[name] == pytest.approx(value, rel=1e-6), name
+    if kind == "trained":
+        beyond = plain(rows + 1.001 * r[:, None] * np.array([u for _, u in known])).argmax(axis=1)
+        second = plain(rows).argsort(axis=1)[:, -2]
+        twice_as_long["seen"][kind, 1] = found
+        assert twice_as_long["runner_up"](1) == pytest.approx((beyond == second).mean(), abs=1e-6)
+
+
+def test_the_ratio_of_two_classes_is_what_plain_loops_find(twice_as_long):
+    some = torch.randperm(10, generator=torch.Generator().manual_seed(2))[:2].numpy()
+    net, data = twice_as_long["subject"]("trained", 2)[0], twice_as_long["data"]
+    plain = Plain(net, only=some)
+    rows = data.x_test[np.isin(data.y_test, some)][:8].flatten(1).numpy()
+    r = np.array([shortest_walk(plain, one)[0] for one in rows])
+    u = twice_as_long["directions"](8, 2).double().numpy()
+    lines = np.array([plain_lines(plain, rows[k], r[k], u[:, k]) for k in range(8)])
+    known = lower_median(lines / r[:, None]) / 8
+    assert twice_as_long["median_ratio"]("trained", 2, 2) == pytest.approx(known, rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["trained", "untrained"])
+def test_what_a_linear_look_misses_is_what_plain_loops_find(twice_as_long, kind):
+    net, x = twice_as_long["subject"](kind, 0, count=20)
+    plain, off = Plain(net), []
+    for row in x.numpy():
+        steps = linear_steps(plain, row, plain(row).argmax())
+        off.append(np.linalg.norm(steps, axis=1).min() / shortest_walk(plain, row)[0] - 1)
+    known = np.quantile(np.abs(off), 0.95)
+    assert twice_as_long["miss"](kind, 0) == pytest.approx(known, abs=1e-6)
+
+
+@pytest.mark.parametrize("eps", [0.2, 0.4])
+def test_what_survives_on_the_moons_is_what_numpy_finds(eps):
+    x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0)).double()
+    y = (x[:, 0] * x[:, 1] > 0).long()
+    net = training.initialised(lambda: models.MLP((2, 32, 32, 2)).double(), 0)
+    training.fit(net, x, y, training.Recipe(epochs=20, lr=1e-2, batch_size=100))
+    given = {"torch": torch, "attacks": attacks, "toys": {5: (net.eval(), x, y)}}
+    found = cut("prologue", ["kept"], given)["kept"](5, eps)
+    plain, rows = Plain(net), x.numpy()
+    own = plain(rows).argmax(axis=1)
+    corner = np.sign(torch.rand(200, 2, generator=torch.Generator().manual_seed(5)).numpy() - 0.5)
+    moved = {"random corner": rows + eps * corner,
+             "FGSM": rows + eps * np.sign(climbed(plain, rows, own, "cross_entropy")[2]),
+             "PGD": pgd(plain, rows, own, eps=eps, steps=40)}  # fmt: skip
+    assert list(found) == list(moved)
+    for name, z in moved.items():
+        known = (plain(z).argmax(axis=1) == own).mean()
+        assert found[name] == pytest.approx(known, abs=1e-6), name
+        assert known < 1, name
 
 
 def one_wall(D, *, distance):

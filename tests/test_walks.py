@@ -14,6 +14,8 @@ from companion import datasets, training
 from companion.decision import linear_line, linear_walk, shortest_walk, walk
 from companion.models import MLP
 from companion.training import initialised
+from plain import Plain
+from plain import shortest_walk as plain_walk
 
 GRID = torch.logspace(-2, 2, 400, dtype=torch.float64)
 
@@ -200,6 +202,21 @@ def test_a_constrained_search_finds_no_much_shorter_walk(digits):
                 if lead(found.x) > -1e-6:
                     best = min(best, np.linalg.norm(found.x))
         assert best * (1 - 1e-6) <= ours <= 1.1 * best
+
+
+@pytest.mark.parametrize("kind", ["trained", "untrained", "memorized", "linear"])
+def test_the_shortest_walk_is_what_numpy_finds_in_the_same_rounds(kind):
+    """DeepFool and the rounds after it, from the weights alone."""
+    data = datasets.load("digits")
+    kind, model = ("trained", "linear") if kind == "linear" else (kind, "mlp")
+    net = training.reference(data, kind, model=model).double()
+    x = (data.x_train if kind == "memorized" else data.x_test)[:8].flatten(1).double()
+    for how in ({}, {"rounds": 1}):
+        length, direction = shortest_walk(net, x, **how)
+        known = [plain_walk(Plain(net), one, **how) for one in x.numpy()]
+        for ours, u, (theirs, v) in zip(length.tolist(), direction, known, strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-9)
+            np.testing.assert_allclose(u.numpy(), v, rtol=0, atol=1e-7)
 
 
 def test_where_it_ends_the_answer_is_another_and_before_it_is_the_same():
