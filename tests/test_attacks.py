@@ -7,6 +7,7 @@ import json
 import warnings
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -15,12 +16,15 @@ from torch import nn
 
 from chapters import ROOT
 from companion import borrow, datasets
-from companion.attacks import fgsm, pgd, steps
+from companion.attacks import fgsm, pgd, steps, withstood
 from companion.attacks.ball import ball, in_unit_ball
 from companion.decision import logit_gap
-from companion.isometry import isometry_penalty
+from companion.isometry import IsometricStack, isometry_penalty
 from companion.models import MLP, LeNet
 from companion.training import Recipe, accuracy, fit, initialised, reference
+from plain import Plain
+from plain import pgd as plain_pgd
+from plain import withstood as plain_withstood
 
 
 def linear(n_classes=3, dim=6, seed=0):
@@ -414,6 +418,53 @@ def test_foolbox_finds_as_many(trained, norm, eps):
     one = {"l2": foolbox.attacks.FGM, "linf": foolbox.attacks.FGSM}[norm](random_start=False)
     _, clipped, _ = one(theirs, x, y, epsilons=eps)
     torch.testing.assert_close(fgsm(model, x, y, eps=eps, norm=norm, bounds=(0, 1)), clipped)
+
+
+@pytest.fixture(scope="module")
+def two(trained):
+    """A network of ReLUs and one of tanh layers on digits, in float64."""
+    data = datasets.load("digits")
+    x, y = data.x_train[:400].flatten(1).double(), data.y_train[:400]
+    stack = initialised(
+        lambda: IsometricStack(64, [(60,) * 5], (10,), dtype=torch.float64), 0)  # fmt: skip
+    fit(stack, x, y, Recipe(8, 3e-3, batch_size=100), penalty=isometry_penalty(1, "tap1"))
+    nets = {"ReLU": copy.deepcopy(trained[0]).double(), "tanh": stack}
+    return nets, data.x_test[:150].flatten(1).double(), data.y_test[:150]
+
+
+@pytest.mark.parametrize("name", ["ReLU", "tanh"])
+@pytest.mark.parametrize("steps", [5, 15])
+def test_who_withstands_is_what_numpy_finds_image_by_image(two, name, steps):
+    (nets, x, y), how = two, {"eps": 0.1, "steps": steps, "bounds": (0, 1)}
+    left = withstood(nets[name], x, y, **how).numpy()
+    assert np.array_equal(left, plain_withstood(Plain(nets[name]), x.numpy(), y.numpy(), **how))
+    assert 0.05 < left.mean() < 0.95
+    for loss in ("cross_entropy", "logit_gap"):
+        found = pgd(nets[name], x, y, norm="linf", loss=loss, **how).numpy()
+        known = plain_pgd(Plain(nets[name]), x.numpy(), y.numpy(), loss=loss, **how)
+        # A coordinate whose gradient is a rounding error may go either way.
+        assert (abs(found - known) < 1e-9).mean() > 0.999
+
+
+def test_of_a_linear_network_the_exact_worst_case_in_the_clipped_cube_is_nearly_found():
+    """f_j - f_y + sum of max(dw low, dw high) over the coordinates, dw = w_j - w_y."""
+    data, eps = datasets.load("digits"), 0.1
+    net = initialised(lambda: nn.Linear(64, 10).double(), 0)
+    fit(net, data.x_train.flatten(1).double(), data.y_train, Recipe(12, 5e-3, batch_size=200))
+    x, y = data.x_test.flatten(1).double(), data.y_test
+    w, rows, labels = net.weight.detach().numpy(), x.numpy(), y.numpy()
+    low, high = np.maximum(-eps, -rows), np.minimum(eps, 1 - rows)
+    f = Plain(net)(rows)
+    exact = np.array([
+        all(f[i, j] - f[i, k] + np.maximum((w[j] - w[k]) * low[i], (w[j] - w[k]) * high[i]).sum()
+            < 0 for j in range(10) if j != k)
+        for i, k in enumerate(labels)
+    ])  # fmt: skip
+    for count in (15, 40):
+        left = withstood(net, x, y, eps=eps, steps=count, bounds=(0, 1)).numpy()
+        assert not (exact & ~left).any()
+        assert left.mean() <= exact.mean() + 0.01
+    assert 0.05 < exact.mean() < 0.95
 
 
 def test_the_prologues_attack_by_hand_is_this_one():
