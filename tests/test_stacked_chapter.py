@@ -4,6 +4,7 @@ What stands in a cell is no function of a room, so it is cut out here and tried 
 """
 
 import functools
+import itertools
 from types import SimpleNamespace
 
 import pytest
@@ -41,27 +42,33 @@ def by_hand(stack, x, b):
     """Answers of a stack at a level, from its weights alone; in double."""
     weights = {name: value.double() for name, value in stack.state_dict().items()}
     z = x.double()
-    for name in weights:
-        number = name.partition(".")[0].removeprefix("block")
-        if name.startswith("block") and name.endswith("weight") and int(number) <= b + 1:
-            z = torch.tanh(z @ weights[name].T + weights[name.replace("weight", "bias")])
+    for number in range(1, b + 2):
+        below = z
+        for name in weights:
+            if name.startswith(f"block{number}.") and name.endswith("weight"):
+                z = torch.tanh(z @ weights[name].T + weights[name.replace("weight", "bias")])
+        if stack.skip:
+            carry = weights.get(f"skip{number}.weight")
+            z = z + (below if carry is None else below @ carry.T)
     logits = z @ weights["readout.weight"].T + weights["readout.bias"]
     return logits[:, : stack.classes[b]].argmax(dim=1)
 
 
 def test_accuracies_of_the_torus_are_those_of_the_weights(chapter):
     ring = chapter["ring"]
-    chapter["torus"]["penalty"] = chapter["on_torus"](beta=10)
+    chapter["torus"] |= {
+        "penalty": chapter["on_torus"](beta=10),
+        "skip, plain": chapter["on_torus"](range(2), {"skip": True}),
+        "shallow, penalty": chapter["on_torus"](range(2), {"layers": (2, 2, 3)}, beta=10),
+    }
     bands = torch.arange(16).repeat_interleave(16) // 2
-    for length in (10, 40):
-        seen = chapter["level"]("penalty", length)
-        for seed in range(3):
-            stack = chapter["torus"]["penalty"][length][seed]
+    for name, length in itertools.product(chapter["torus"], (10, 40)):
+        seen, stacks = chapter["level"](name, length), chapter["torus"][name][length]
+        assert len(seen) == len(stacks) == (3 if name == "penalty" else 2)
+        for row, stack in zip(seen, stacks, strict=True):
             for b in range(3):
                 right = by_hand(stack, ring.x_test, b) == bands // 2 ** (2 - b)
-                assert float(seen[seed, b]) == pytest.approx(
-                    float(right.double().mean()), abs=1e-6
-                )
+                assert float(row[b]) == pytest.approx(float(right.double().mean()), abs=1e-6)
     assert chapter["level"]("penalty")[:, 0].min() > 0.9
 
 
@@ -203,5 +210,5 @@ def test_the_claims_are_judged_by_what_is_made_of_the_tables():
         "skip": {"effect": [-0.2, 0.1]},
         "images_interaction": {"effect": [0.2, 0.2, 0.4]},
     }  # fmt: skip
-    same_claims(claimed("distances/stacked_isometric_layers", given),
-                {f"stacked_isometric_layers/{key}": one for key, one in known.items()})  # fmt: skip
+    found = claimed("distances/stacked_isometric_layers", given)
+    same_claims(found, {f"stacked_isometric_layers/{key}": one for key, one in known.items()})

@@ -24,6 +24,7 @@ from companion.training import (
     reference_steps,
     references,
 )
+from plain import Plain
 
 
 def blobs(n: int = 60, dtype=torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
@@ -200,6 +201,17 @@ def test_accuracy_in_chunks(monkeypatch) -> None:
     monkeypatch.setattr("companion.borrow.BUDGET", 4 * 16 * 7)
     assert accuracy(model, x, y) == whole
     assert 0 < whole < 1
+
+
+@pytest.mark.parametrize("kind", ["trained", "untrained"])
+def test_accuracy_is_scikit_learns(kind) -> None:
+    from sklearn.metrics import accuracy_score
+
+    data = datasets.load("digits")
+    net = reference(data, kind)
+    answers = Plain(net)(data.x_test.flatten(1).numpy()).argmax(axis=1)
+    known = accuracy_score(data.y_test, answers)
+    assert accuracy(net, data.x_test, data.y_test) == pytest.approx(known, abs=1e-6)
 
 
 def test_nan_in_a_later_chunk_is_named(monkeypatch) -> None:
