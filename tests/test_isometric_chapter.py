@@ -218,8 +218,8 @@ def test_a_walk_round_the_torus_is_what_the_chain_rule_gives():
     here = cut("distances/isometric_regularization", ["tapped", "walked", "kept_share"], given)
     found = here["walked"](net)
     plain, x = Plain(net), double(torus.x_train)
-    unit = np.concatenate([pdist(plain.all(x[own])[-2]) / pdist(x[own])
-                           for own in (torus.y_train.numpy() == c for c in range(4))]).mean()
+    z, own = plain.all(x)[-2], [torus.y_train.numpy() == c for c in range(4)]
+    unit = np.concatenate([pdist(z[one]) / pdist(x[one]) for one in own]).mean()
     t, known = 2 * np.pi * (np.arange(720) + 0.5) / 720, [[], [], []]
     for p in (0.3, 1.9, 3.4, 5.0):
         ring, none = 1 + 0.66 * np.cos(t), 0 * t

@@ -35,7 +35,7 @@ def chapter():
 
 
 @pytest.fixture(scope="module")
-def twice_as_long():
+def in_double():
     """The same functions for networks and images in float64, so that plain loops agree."""
     digits = datasets.load("digits")
 
@@ -73,48 +73,48 @@ def lower_median(values):
 
 
 @pytest.mark.parametrize("kind", ["trained", "untrained", "memorized", "linear"])
-def test_walks_and_their_ratio_are_what_plain_loops_find(twice_as_long, kind):
-    net, x = twice_as_long["subject"](kind, 1)
-    found, plain, rows = twice_as_long["walks"](net, x, 1), Plain(net), x.numpy()
+def test_walks_and_their_ratio_are_what_plain_loops_find(in_double, kind):
+    net, x = in_double["subject"](kind, 1)
+    found, plain, rows = in_double["walks"](net, x, 1), Plain(net), x.numpy()
     known = [shortest_walk(plain, one) for one in rows]
     r = np.array([length for length, _ in known])
     np.testing.assert_allclose(found[0].numpy(), r, rtol=1e-6)
     np.testing.assert_allclose(found[1].numpy(), [u for _, u in known], rtol=0, atol=1e-6)
-    u = twice_as_long["directions"](8, 1).double().numpy()
+    u = in_double["directions"](8, 1).double().numpy()
     lines = np.array([plain_lines(plain, rows[k], r[k], u[:, k]) for k in range(8)])
     np.testing.assert_allclose(found[2].numpy(), lines, rtol=1e-6)
-    told = twice_as_long["medians"](*found)
+    told = in_double["medians"](*found)
     for name, value in {"margin": lower_median(r), "line": lower_median(lines),
                         "ratio": lower_median(lines / r[:, None]) / 8}.items():  # fmt: skip
         assert told[name] == pytest.approx(value, rel=1e-6), name
     if kind == "trained":
         beyond = plain(rows + 1.001 * r[:, None] * np.array([u for _, u in known])).argmax(axis=1)
         second = plain(rows).argsort(axis=1)[:, -2]
-        twice_as_long["seen"][kind, 1] = found
-        assert twice_as_long["runner_up"](1) == pytest.approx((beyond == second).mean(), abs=1e-6)
+        in_double["seen"][kind, 1] = found
+        assert in_double["runner_up"](1) == pytest.approx((beyond == second).mean(), abs=1e-6)
 
 
-def test_the_ratio_of_two_classes_is_what_plain_loops_find(twice_as_long):
+def test_the_ratio_of_two_classes_is_what_plain_loops_find(in_double):
     some = torch.randperm(10, generator=torch.Generator().manual_seed(2))[:2].numpy()
-    net, data = twice_as_long["subject"]("trained", 2)[0], twice_as_long["data"]
+    net, data = in_double["subject"]("trained", 2)[0], in_double["data"]
     plain = Plain(net, only=some)
     rows = data.x_test[np.isin(data.y_test, some)][:8].flatten(1).numpy()
     r = np.array([shortest_walk(plain, one)[0] for one in rows])
-    u = twice_as_long["directions"](8, 2).double().numpy()
+    u = in_double["directions"](8, 2).double().numpy()
     lines = np.array([plain_lines(plain, rows[k], r[k], u[:, k]) for k in range(8)])
     known = lower_median(lines / r[:, None]) / 8
-    assert twice_as_long["median_ratio"]("trained", 2, 2) == pytest.approx(known, rel=1e-6)
+    assert in_double["median_ratio"]("trained", 2, 2) == pytest.approx(known, rel=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["trained", "untrained"])
-def test_what_a_linear_look_misses_is_what_plain_loops_find(twice_as_long, kind):
-    net, x = twice_as_long["subject"](kind, 0, count=20)
+def test_what_a_linear_look_misses_is_what_plain_loops_find(in_double, kind):
+    net, x = in_double["subject"](kind, 0, count=20)
     plain, off = Plain(net), []
     for row in x.numpy():
         steps = linear_steps(plain, row, plain(row).argmax())
         off.append(np.linalg.norm(steps, axis=1).min() / shortest_walk(plain, row)[0] - 1)
     known = np.quantile(np.abs(off), 0.95)
-    assert twice_as_long["miss"](kind, 0) == pytest.approx(known, abs=1e-6)
+    assert in_double["miss"](kind, 0) == pytest.approx(known, abs=1e-6)
 
 
 @pytest.mark.parametrize("eps", [0.2, 0.4])

@@ -106,9 +106,7 @@ def reads_five(found, x, z, y, cloud):
         assert float(found[name]) == pytest.approx(value, rel=1e-6, abs=1e-9), (cloud, name)
 
 
-@pytest.mark.parametrize(
-    "kind", ["trained", "untrained", "memorized", "linear", "trained_long"]
-)
+@pytest.mark.parametrize("kind", ["trained", "untrained", "memorized", "linear", "trained_long"])
 def test_the_dimension_is_read_off_each_network_at_its_images(chapter, kind):
     data = chapter["data"]
     found = chapter["dimensions"](kind, 1)
