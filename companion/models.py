@@ -192,7 +192,7 @@ class _Record:
         self.outputs: dict[str, Tensor] = {}
         self.calls: dict[str, int] = {}
         self.inside: list[tuple[str, bool]] = []
-        self.last: tuple[Tensor, int] | None = None
+        self.last: tuple[Tensor, int, Tensor | None] | None = None
 
     def enter(self, name: str, module: nn.Module) -> None:
         # The model itself begins a pass, also after one that an exception cut short.
@@ -204,8 +204,9 @@ class _Record:
         self.inside.append((name, next(module.children(), None) is not None or not name))
 
     def leave(self, name: str, output: object) -> None:
-        _, container = self.inside.pop()
-        if isinstance(output, Tensor) and not (container and self._is_last(output)):
+        self.inside.pop()
+        # A block has its name beside that of its last layer; the model has none of its own.
+        if isinstance(output, Tensor) and (name or not self._is_last(output)):
             self.add(name or "output", output)
 
     def _is_last(self, output: Tensor) -> bool:
@@ -220,14 +221,16 @@ class _Record:
             self.add(f"{prefix}.{name}" if prefix else name, output)
 
     def add(self, name: str, output: Tensor) -> None:
-        self.last = (output, output._version)
+        copy = self.last[2] if self._is_last(output) else None
         self.calls[name] = self.calls.get(name, 0) + 1
         if self.calls[name] > 1:
             name = f"{name}:{self.calls[name]}"
             self.calls.setdefault(name, 1)
         if self.wanted is None or name in self.wanted:
             # A later operation in place must not change what was recorded.
-            self.outputs[name] = output.clone()
+            copy = output.clone() if copy is None else copy
+            self.outputs[name] = copy
+        self.last = (output, output._version, copy)
 
     def named(self, layers: Iterable[str]) -> dict[str, Tensor]:
         """The outputs of some layers; one that was not called is an error that lists the names."""
@@ -288,9 +291,9 @@ def representations(
 
     Recorded are the outputs of all submodules and of layer-like functions called between them
     (`relu`, `max_pool2d`, `linear`, ...; named after the module that calls them: `block.relu`). A
-    second call of the same layer is `name:2`. A container that returns its last layer's output
-    adds nothing; a block that adds a skip connection is there under its own name, and the answer
-    of the whole model, where it is none of these, is `output`.
+    second call of the same layer is `name:2`. A block comes after its layers under its own name,
+    also where it returns what the last of them did: `layer4.1` of a ResNet is `layer4.1.relu:2`.
+    The answer of the whole model, where it is none of these, is `output`.
 
     Args:
         model: The module; it is borrowed: evaluation mode, no gradients, everything as before

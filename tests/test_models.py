@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 from torch.nn import functional
 
@@ -120,6 +121,7 @@ def test_call_order_reused_functional_and_skip() -> None:
         "block",
         "head.0",
         "head.1",
+        "head",
         "tanh",
         "linear",
         "output",
@@ -131,6 +133,23 @@ def test_call_order_reused_functional_and_skip() -> None:
         torch.testing.assert_close(record["block.relu:2"], h)
         torch.testing.assert_close(record["block"], functional.softplus(h) + x)
         torch.testing.assert_close(record["output"], net(x))
+
+
+def test_a_block_answers_to_its_own_name() -> None:
+    """Also where it ends with a layer that is called twice, as those of torchvision do."""
+    net, x = torchvision.models.resnet18(weights=None, num_classes=3).eval(), draw(2, 3, 32, 32)
+    record = representations(net, x)
+    assert set(dict(net.named_modules())) - {""} <= set(record)
+    for block in ("layer1", "layer1.0", "layer4", "layer4.1"):
+        last = "1.relu:2" if "." not in block else "relu:2"
+        assert torch.equal(record[block], record[f"{block}.{last}"])
+        (alone,) = representations(net, x, block).values()
+        assert torch.equal(alone, record[block])
+    with recorded(net) as watched:
+        net(x)
+    assert watched.outputs["layer4"] is watched.outputs["layer4.1.relu:2"]  # held once
+    with torch.no_grad():
+        torch.testing.assert_close(net.fc(net.avgpool(record["layer4.1"]).flatten(1)), net(x))
 
 
 def test_an_operation_in_place_leaves_the_record_alone() -> None:

@@ -83,10 +83,10 @@ def test_taps_have_stable_names_with_and_without_a_skip():
         for level in range(3):
             torch.testing.assert_close(seen[f"tap{level + 1}"], stack.tap(level, x).detach())
         assert [name for name in seen if name.startswith("block1")] == [
-            "block1.linear1", "block1.act1", "block1.linear2", "block1.act2",
+            "block1.linear1", "block1.act1", "block1.linear2", "block1.act2", "block1",
         ]  # fmt: skip
     outside = [name for name in representations(build(), x) if "." not in name]
-    assert outside == ["tap1", "tap2", "tap3", "readout"]
+    assert outside == ["block1", "tap1", "block2", "tap2", "block3", "tap3", "readout"]
 
 
 def test_a_level_is_the_network_up_to_its_tap():
