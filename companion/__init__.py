@@ -4,11 +4,42 @@ Each room holds one idea: `datasets` and `models` are measured, `training` and `
 them, `distances` is the first ruler. The book explains every room in the chapter that its
 docstring names; the first is `book/distances/metric_structure`.
 
-Importing the package imports none of its rooms: take the one you need.
+Importing the package imports none of its rooms: each is imported when it is first named.
 
->>> from companion import distances
+>>> import companion
+>>> companion.run.split("mnist hour")
+('mnist', 'hour')
 """
 
-__all__ = ["__version__"]
+import importlib
+from types import ModuleType
+
+__all__ = [
+    "__version__",
+    "attacks",
+    "book",
+    "borrow",
+    "datasets",
+    "decision",
+    "distances",
+    "ensembles",
+    "isometry",
+    "models",
+    "plots",
+    "progress",
+    "run",
+    "storage",
+    "training",
+]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in __all__:
+        return importlib.import_module(f"companion.{name}")
+    raise AttributeError(f"module 'companion' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

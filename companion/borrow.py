@@ -134,3 +134,7 @@ def chunks(n: int, cost: int) -> int:
     (1337, 10, 1)
     """
     return max(1, min(n, BUDGET // max(1, cost)))
+
+
+def __dir__() -> list[str]:
+    return __all__

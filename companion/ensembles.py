@@ -231,3 +231,7 @@ def clip_each(weights, clip_norm: float) -> None:
     factors = (clip_norm / (norms + 1e-6)).clamp(max=1.0)
     for weight in weights:
         weight.grad.mul_(factors.view(-1, *[1] * (weight.dim() - 1)))
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -331,3 +331,7 @@ def representations(
             parts.append(dict(record.outputs))
             record.named(layers or ())
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -65,3 +65,7 @@ def quiet() -> bool:
     True
     """
     return os.environ.get("COMPANION_PROGRESS") == "0"
+
+
+def __dir__() -> list[str]:
+    return __all__

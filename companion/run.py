@@ -158,3 +158,7 @@ def interval(values: Iterable) -> tuple[float, float]:
     mean = statistics.mean(given)
     half = float(stdtrit(len(given) - 1, 0.95)) * statistics.stdev(given) / math.sqrt(len(given))
     return mean - half, mean + half
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -259,3 +259,7 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def __dir__() -> list[str]:
+    return __all__

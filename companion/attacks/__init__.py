@@ -7,3 +7,7 @@ from companion.attacks.steps import fgsm, pgd
 from companion.attacks.worst import withstood
 
 __all__ = ["fgsm", "pgd", "withstood"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -27,7 +27,7 @@ from companion import storage
 from companion.datasets.dataset import Dataset, stratified
 from companion.datasets.download import compare, from_any, patient
 
-__all__ = ["NAMES", "load"]
+__all__ = ["NAMES", "load", "located"]
 
 # x_train, y_train, x_test, y_test: pixels as stored, (n, C, H, W), and labels.
 _Splits = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -146,13 +146,30 @@ def load(
     ).to(device)
 
 
+def located(name: str, root: Path | str | None = None) -> Path | None:
+    """The folder in which a data set lies whole; nothing is downloaded, nothing is read.
+
+    Args:
+        name: One of `NAMES`.
+        root: The only folder to look in; by default where `load` looks.
+
+    Returns:
+        The folder; None where files are missing, and for `digits`, which needs none.
+
+    >>> located("digits") is None
+    True
+    """
+    places = _places(root) if name in _MD5 else []
+    return next((place for place in places if not _missing(name, place)), None)
+
+
 def _chosen(root: Path | str | None) -> str:
     named = os.environ.get("COMPANION_DATASET")
     if named:
         name = _known(named, "COMPANION_DATASET")
         other = "digits" if name != "digits" else "mnist"
         print(f'data set: {name}, as COMPANION_DATASET says; for another one, load("{other}")')
-    elif any(_missing("mnist", place) == [] for place in _places(root)):
+    elif located("mnist", root):
         name = "mnist"
         print(
             "data set: mnist, found on this disk; for the small one, "
@@ -266,11 +283,10 @@ def _places(root: Path | str | None) -> list[Path]:
 @contextlib.contextmanager
 def _place(name: str, root: Path | str | None) -> Iterator[Path]:
     """The first folder that holds the whole data set, downloaded into the cache if need be."""
-    places = _places(root)
-    for place in places:
-        if not _missing(name, place):
-            yield place
-            return
+    places, found = _places(root), located(name, root)
+    if found is not None:
+        yield found
+        return
     if root is not None or name == "cifar10-small":
         absent = _missing(name, places[0]) if places else list(_MD5[name])
         be, them = ("is", "it") if len(absent) == 1 else ("are", "them")

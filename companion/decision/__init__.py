@@ -23,3 +23,7 @@ __all__ = [
     "shortest_walk",
     "walk",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -39,3 +39,7 @@ __all__ = [
     "through",
     "within_class",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -39,3 +39,7 @@ __all__ = [
     "stretch",
     "tube_stretches",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -22,3 +22,7 @@ __all__ = [
     "reference_data",
     "reference_steps",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

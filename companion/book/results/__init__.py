@@ -256,3 +256,7 @@ def _brief(value: object, inside: bool = False) -> str:
 def _first(shown: list[str]) -> str:
     head = ", ".join(shown[:6])
     return head if len(shown) <= 6 else f"{head}, … ({len(shown)} in all)"
+
+
+def __dir__() -> list[str]:
+    return __all__
