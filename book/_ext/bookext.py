@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from docutils.statemachine import StringList
 from jupyter_cache import get_cache
 from sphinx import addnodes
 from sphinx.application import Sphinx
@@ -28,6 +29,7 @@ import exercisedoc
 import figures
 import ledger
 import reportcard
+import rooms
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +70,21 @@ class WorkedExample(Directive):
         return [nodes.raw("", claimpage.worked_example(), format="html")]
 
 
+class AllFunctions(Directive):
+    """`{all-functions}`: a table of the rooms and what each offers, with links."""
+
+    def run(self) -> list[nodes.Node]:
+        found = nodes.container(classes=["ng-functions"])
+        self.state.nested_parse(StringList(rooms.table(), "rooms"), self.content_offset, found)
+        return [found]
+
+
 def setup(app: Sphinx) -> dict:
     app.add_node(LateNode)
     for page in ("claims-ledger", "report-card"):
         app.add_directive(page, LedgerDirective)
     app.add_directive("living-figure", LivingFigure)
+    app.add_directive("all-functions", AllFunctions)
     app.add_directive("verdict-key", VerdictKey)
     app.add_directive("worked-example", WorkedExample)
     app.add_autodocumenter(exercisedoc.ExerciseDocumenter)
@@ -82,10 +94,11 @@ def setup(app: Sphinx) -> dict:
     app.connect("env-updated", collect)
     app.connect("doctree-resolved", show)
     app.connect("autodoc-process-docstring", escape_signs, priority=400)  # before napoleon's 500
+    app.connect("autodoc-process-docstring", add_formula, priority=600)  # what is set stays set
     app.connect("html-page-context", finish)
     app.connect("build-finished", copy_mathjax)
     # A new number of `env_version` has every page read again: what `dress` makes of it changed.
-    return {"env_version": 1, "parallel_read_safe": True, "parallel_write_safe": True}
+    return {"env_version": 2, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def choose_cache(app: Sphinx, doc: str, source: list[str]) -> None:
@@ -232,6 +245,14 @@ def escape_signs(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
     lines[:] = docsigns.escaped(lines)
+
+
+def add_formula(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    app.env.note_dependency(str(Path(app.srcdir) / rooms.FORMULAS))
+    if entry := rooms.formulas(app.srcdir).get(name):
+        lines[:] = rooms.with_formula(lines, **entry)
 
 
 def finish(
