@@ -158,7 +158,7 @@ def test_no_prose_of_a_docstring_stands_in_a_grey_block():
 
 
 def test_a_line_that_begins_with_a_bar_is_prose(monkeypatch):
-    text = "The norm of v,\n\n|v| / |w| of both, and\n|v| again.\n\nA table::\n\n    |a| b\n"
+    text = "The norm of v,\n\n| v | / |w| of both, and\n| v | again.\n\nA table::\n\n    |a| b\n"
     assert stray(text) == []
     monkeypatch.setattr(docsigns, "escaped", list)
     assert stray(text) != []
