@@ -8,11 +8,6 @@ NAME ?=
 PY := .venv/bin/python
 CHOSEN := $(filter command environment,$(firstword $(origin PYTHON)))
 
-# The CPU wheels have one address in this repository, the one that environment.yml names.
-ifeq ($(TORCH_INDEX),cpu)
-override TORCH_INDEX := $(shell sed -n 's/.*--extra-index-url *//p' environment.yml)
-endif
-
 # Settings of other projects must not reach this one's interpreter, installer or kernels.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONWARNINGS PYTEST_ADDOPTS PIP_USER PIP_TARGET
 unexport PIP_PREFIX JUPYTER_PATH SPHINXOPTS MAKEFLAGS
@@ -50,7 +45,7 @@ bench: export MKL_NUM_THREADS := 1
 bench: export COMPANION_PROGRESS := 0
 
 .NOTPARALLEL:
-.PHONY: help book test pages colab chapter references lab student teacher normalize bench address clean clean-env environment
+.PHONY: help book test pages colab chapter references lab student teacher normalize bench address clean clean-env environment checked
 
 help:
 	@echo "make book         execute every chapter and build the pages  (DATASET=mnist: on MNIST)"
@@ -70,9 +65,10 @@ help:
 	@echo "make clean        remove what was built"
 	@echo "make clean-env    remove the environment .venv"
 	@echo
-	@echo "The first command makes the environment .venv with the versions of constraints.txt."
-	@echo "PYTHON=python3.12 chooses its interpreter; TORCH_INDEX=cpu takes PyTorch's CPU builds,"
-	@echo "TORCH_INDEX=ADDRESS those of any other index."
+	@echo "The first command makes the environment .venv with the versions of constraints.txt, with uv"
+	@echo "if it is on the path. PYTHON=python3.12 chooses its interpreter. Without an NVIDIA device"
+	@echo "PyTorch comes in its CPU builds; TORCH_INDEX=default takes those of the ordinary index,"
+	@echo "TORCH_INDEX=ADDRESS those of any other, TORCH_INDEX=cpu the CPU builds in any case."
 
 # ---- the environment -------------------------------------------------------------------------
 
@@ -81,7 +77,11 @@ ifneq ($(shell cat .venv/.folder 2>/dev/null),$(CURDIR))
 .PHONY: .venv/.stamp
 endif
 
-# A package without its RECORD was cut off while being installed, and pip would take it for whole.
+unfinished = echo "The installation did not finish: run the same command again to go on with it; if it stops"; \
+  echo "at the same place with the network there, run 'make clean-env' first."; exit 1
+damaged = echo "The environment is damaged: run 'make clean-env', then the same command again."; exit 1
+
+# What reading needs: the book's extra.
 .venv/.stamp: constraints.txt pyproject.toml
 	@$(PYTHON) -c '' 2>/dev/null || { \
 	  echo "No $(PYTHON) runs here: install Python 3.11.5 to 3.13, or name one with PYTHON=..."; exit 1; }
@@ -89,20 +89,22 @@ endif
 	  echo "$(PYTHON) is $$($(PYTHON) -V 2>&1): 3.11.5 to 3.13 is needed, name one with PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 	  echo "$(PYTHON) lacks venv or ensurepip: install them (Debian, Ubuntu: apt install python3-venv)."; exit 1; }
-	@echo "== installing the locked versions into .venv (several GB where PyTorch comes with CUDA)"
+	@echo "== installing the locked versions into .venv"
 	@$(PY) -m pip --version >/dev/null 2>&1 || { rm -rf .venv; $(PYTHON) -m venv .venv; } || { \
 	  echo "No environment could be made: run 'make clean-env', then the same command again."; exit 1; }
-	@for info in .venv/lib/python*/site-packages/*.dist-info; do \
-	  test ! -d "$$info" || test -f "$$info/RECORD" || rm -rf "$$info"; done
-	@{ $(PY) -m pip install -q --disable-pip-version-check -c constraints.txt setuptools wheel && \
-	  $(PY) -m pip install --disable-pip-version-check -c constraints.txt --no-build-isolation \
-	    $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") -e '.[book,test]'; } || { \
-	  echo "The installation did not finish: run the same command again to go on with it; if it stops"; \
-	  echo "at the same place with the network there, run 'make clean-env' first."; exit 1; }
-	@$(PY) -c 'import torch, torchvision, sklearn, matplotlib, sphinx, pytest, companion' || { \
-	  echo "The environment is damaged: run 'make clean-env', then the same command again."; exit 1; }
+	@$(PY) tools/install.py --torch-index "$(TORCH_INDEX)" book || { $(unfinished); }
+	@$(PY) -c 'import torch, torchvision, sklearn, matplotlib, sphinx, jupyterlab, companion' || { $(damaged); }
 	@printf '%s' "$(CURDIR)" > .venv/.folder
 	@touch $@
+
+# What the tests need beside it; the builds of PyTorch are those that are there.
+.venv/.tests: .venv/.stamp
+	@echo "== adding what the tests need"
+	@$(PY) tools/install.py --torch-index default test || { $(unfinished); }
+	@$(PY) -c 'import pytest, hypothesis, nbval, playwright, foolbox, companion' || { $(damaged); }
+	@touch $@
+
+checked: environment .venv/.tests
 
 environment: .venv/.stamp
 	@mkdir -p _build/ipython
@@ -159,7 +161,7 @@ student teacher: environment
 
 # ---- the tests -------------------------------------------------------------------------------
 
-test: environment
+test: checked
 	@echo "== reference networks (digits): training those that are missing, two at a time"
 	@$(PY) tools/references.py digits
 	@echo "== tests, doctests"
@@ -170,7 +172,7 @@ test: environment
 	  else echo "no chapter yet"; fi
 
 # The pages of the last book, one browser after another, so that what it prints stays together.
-pages: environment
+pages: checked
 	@echo "== every page in a browser"
 	@$(PY) -m pytest -q tests/test_pages.py
 
@@ -184,15 +186,15 @@ colab:
 	@echo "== installing the versions of constraints-colab.txt into _build/colab"
 	@mkdir -p "$(colab_folder)/cache"
 	@test -x $(colab_python) || $(PYTHON) -m venv "$(colab_folder)/venv"
-	@$(colab_python) -m pip install -q --disable-pip-version-check -c constraints-colab.txt \
-	  $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") ipykernel -e '.[test]'
+	@$(colab_python) tools/install.py --torch-index "$(TORCH_INDEX)" --lock constraints-colab.txt \
+	  --also ipykernel test
 	@echo "== reference networks (digits): training those that are missing, two at a time"
 	@COMPANION_CACHE="$(colab_folder)/cache" $(colab_python) tools/references.py digits
 	@echo "== every chapter with Colab's versions (digits)"
 	@COMPANION_CACHE="$(colab_folder)/cache" $(colab_python) -m pytest -q -n 2 --dist loadfile \
 	  --nbval-lax --nbval-current-env $$($(colab_python) tools/chapters.py)
 
-bench: environment
+bench: checked
 	@$(PY) -m benchmarks
 
 # ---- keeping house ---------------------------------------------------------------------------

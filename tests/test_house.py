@@ -426,6 +426,7 @@ def house(tmp_path):
     interpreter.chmod(0o755)
     (folder / ".venv" / ".folder").write_text(str(folder))
     (folder / ".venv" / ".stamp").touch()
+    (folder / ".venv" / ".tests").touch()
     return folder
 
 
@@ -471,6 +472,48 @@ def test_an_interpreter_that_will_not_do_is_named_in_one_sentence(what, sentence
     assert result.returncode != 0
     assert len(said) == 1 and sentence in said[0]
     assert not (house / ".venv").exists()
+
+
+def installs(folder: Path) -> list[str]:
+    """What was installed since it was asked last, as arguments of the tool."""
+    calls = (folder / "calls").read_text().splitlines()
+    (folder / "calls").unlink()
+    marker = "tools/install.py "
+    return [line.split(" | ")[0].removeprefix(marker) for line in calls if marker in line]
+
+
+@pytestmark_make
+def test_readers_install_what_reading_needs_and_the_tests_add_theirs(house):
+    for stamp in (".stamp", ".tests"):
+        (house / ".venv" / stamp).unlink()
+    assert make(house, "book", "TORCH_INDEX=cpu").returncode == 0
+    assert installs(house) == ["--torch-index cpu book"]
+    assert make(house, "book").returncode == 0
+    assert installs(house) == []
+    assert make(house, "test").returncode == 0
+    assert installs(house) == ["--torch-index default test"]
+    assert make(house, "pages").returncode == 0
+    assert installs(house) == []
+
+
+@pytestmark_make
+def test_the_first_command_may_be_the_tests(house):
+    for stamp in (".stamp", ".tests"):
+        (house / ".venv" / stamp).unlink()
+    assert make(house, "test").returncode == 0
+    assert installs(house) == ["--torch-index  book", "--torch-index default test"]
+
+
+@pytestmark_make
+@pytest.mark.parametrize("stamp", [".stamp", ".tests"])
+def test_an_installation_that_failed_is_tried_again_by_the_same_command(stamp, house):
+    (house / ".venv" / stamp).unlink()
+    (house / "fails").write_text("install.py")
+    result = make(house, "test")
+    assert result.returncode != 0 and "run the same command again" in result.stdout
+    assert make(house, "test").returncode != 0
+    (house / "fails").unlink()
+    assert make(house, "test").returncode == 0
 
 
 @pytestmark_make
@@ -541,7 +584,7 @@ def test_a_chapter_needs_a_name(house):
 def test_help_names_every_command(house):
     names = re.search(r"^\.PHONY: (help .*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
     said = make(house).stdout
-    for name in set(names.split()) - {"help", "environment"}:
+    for name in set(names.split()) - {"help", "environment", "checked"}:
         assert f"make {name} " in said
 
 
