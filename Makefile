@@ -4,6 +4,7 @@ DATASET ?= digits
 PYTHON ?= python3
 TORCH_INDEX ?=
 NAME ?=
+REPO2DOCKER := 2026.4.0
 
 PY := .venv/bin/python
 CHOSEN := $(filter command environment,$(firstword $(origin PYTHON)))
@@ -45,7 +46,7 @@ bench: export MKL_NUM_THREADS := 1
 bench: export COMPANION_PROGRESS := 0
 
 .NOTPARALLEL:
-.PHONY: help book test pages colab chapter references lab student teacher normalize bench address clean clean-env environment checked
+.PHONY: help book test pages colab chapter references lab student teacher normalize bench address conda versions binder clean clean-env environment checked
 
 help:
 	@echo "make book         execute every chapter and build the pages  (DATASET=mnist: on MNIST)"
@@ -62,6 +63,9 @@ help:
 	@echo "make normalize    bring the notebooks into the form in which they are committed"
 	@echo "make bench        compare the speed of the instruments with their alternatives"
 	@echo "make address      carry the repository's address from pyproject.toml to the other files"
+	@echo "make conda        write the versions of constraints.txt into environment.yml"
+	@echo "make versions     compare constraints-colab.txt with what Colab publishes"
+	@echo "make binder       build the image as Binder does, and run a chapter in it  (needs Docker)"
 	@echo "make clean        remove what was built"
 	@echo "make clean-env    remove the environment .venv"
 	@echo
@@ -194,6 +198,19 @@ colab:
 	@COMPANION_CACHE="$(colab_folder)/cache" $(colab_python) -m pytest -q -n 2 --dist loadfile \
 	  --nbval-lax --nbval-current-env $$($(colab_python) tools/chapters.py)
 
+# The image of Binder, by the program that Binder uses, and a reader's first chapter in it.
+binder_python := "$(CURDIR)/_build/binder/bin/python"
+binder:
+	@docker info > /dev/null 2>&1 || { \
+	  echo "No Docker engine answers here: start one, or open the repository on Binder."; exit 1; }
+	@test -x $(binder_python) || $(PYTHON) -m venv "$(CURDIR)/_build/binder"
+	@$(binder_python) -m pip install -q --disable-pip-version-check jupyter-repo2docker==$(REPO2DOCKER)
+	@$(binder_python) -m repo2docker --user-id 1000 --user-name jovyan . \
+	  python tools/execute.py --only prologue
+
+versions: environment
+	@$(PY) tools/colab.py
+
 bench: checked
 	@$(PY) -m benchmarks
 
@@ -204,6 +221,9 @@ normalize: environment
 
 address: environment
 	@$(PY) tools/address.py
+
+conda: environment
+	@$(PY) tools/conda.py
 
 clean:
 	rm -rf _build build dist *.egg-info .hypothesis .ruff_cache .import_linter_cache

@@ -1,7 +1,6 @@
 """The house: versions, lock and addresses agree, floors hold, the two commands say what fails."""
 
 import ast
-import importlib.metadata
 import json
 import os
 import re
@@ -20,6 +19,7 @@ from packaging.version import Version
 
 import address
 import companion
+import conda
 from companion import storage
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,37 +95,8 @@ def test_the_lock_covers_what_builds_the_package():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the lock was made on Linux")
 def test_the_lock_covers_everything_that_the_requirements_need():
-    missing, seen, todo = set(), set(), [(r, ()) for r in ALL]
-    while todo:
-        requirement, extras = todo.pop()
-        name = canonicalize_name(requirement.name)
-        environments = [{"extra": extra} for extra in ("", *extras)]
-        if requirement.marker and not any(map(requirement.marker.evaluate, environments)):
-            continue
-        wanted = tuple(sorted(requirement.extras))
-        if (name, wanted) in seen or re.match(r"nvidia|cuda|triton", name):
-            continue
-        seen.add((name, wanted))
-        if name not in locked():
-            missing.add(name)
-            continue
-        needs = importlib.metadata.requires(name) or ()
-        todo += [(Requirement(text), wanted) for text in needs]
+    missing = conda.closure(ALL) - locked().keys()
     assert not missing
-
-
-def test_conda_and_binder_get_the_same_versions():
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-    interpreter, pip, installed = environment["dependencies"]
-    assert pip == "pip"
-    version = interpreter.removeprefix("python=") + ".99"
-    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(version)
-    options = [line.split(maxsplit=1) for line in installed["pip"]]
-    assert [option for option, _ in options] == ["--extra-index-url", "-c", "-e"]
-    values = dict(options)
-    assert values["-c"] == "constraints.txt"
-    assert values["-e"] == f".[{','.join(EXTRAS)}]"
-    assert values["--extra-index-url"].endswith("/cpu")
 
 
 def test_what_the_package_imports_is_required():

@@ -113,8 +113,14 @@ def test_workflows_are_valid_and_safe(tool):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_there_are_the_three():
-    assert [path.stem for path in WORKFLOWS] == ["check", "colab", "publish"]
+def test_there_are_the_four():
+    assert [path.stem for path in WORKFLOWS] == ["binder", "check", "colab", "publish"]
+    assert re.search(r"run: make binder$", (FOLDER / "binder.yml").read_text(), re.MULTILINE)
+    weekly = load(FOLDER / "colab.yml")["jobs"]
+    steps = [step.get("run", "") for job in weekly.values() for step in job["steps"]]
+    assert "make versions" in steps and "make colab TORCH_INDEX=cpu" in steps
+    assert set(weekly["tell"]["needs"]) == {"chapters", "versions"}
+    assert weekly["versions"]["outputs"] == {"moved": "${{ steps.compare.outputs.moved }}"}
     assert {"push", "pull_request"} <= load(FOLDER / "check.yml")["on"].keys()
     assert "pull_request" not in load(FOLDER / "publish.yml")["on"]
     assert re.search(r"run: make book DATASET=mnist", (FOLDER / "publish.yml").read_text())

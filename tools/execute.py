@@ -8,6 +8,7 @@ cache, so that it fails again until it is mended.
 """
 
 import argparse
+import math
 import re
 import sys
 import time
@@ -30,6 +31,8 @@ import chaptercache  # noqa: E402
 __all__ = ["execute", "selected"]
 
 CELL_SECONDS = 600
+# What Binder gives is 2 GB, for the kernel and the server beside it.
+MOST_MEGABYTES = 1500
 SHOWN_LINES = 25
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -51,7 +54,9 @@ def selected(paths: list[Path], name: str | None, root: Path = ROOT) -> list[Pat
 def execute(paths: list[Path], root: Path = ROOT, *, workers: int = 2) -> list[str]:
     """Execute into their caches the chapters that are not in them yet.
 
-    Prints a line for each chapter with its seconds. Only this process writes to the caches.
+    Prints a line for each chapter with its seconds and the most memory that its kernel held; at
+    the size of the build a chapter fails that needs more than `MOST_MEGABYTES`. Only this process
+    writes to the caches.
 
     Args:
         paths: The notebooks, inside the checkout.
@@ -96,20 +101,20 @@ def _cached(cache: JupyterCacheAbstract, path: Path) -> bool:
     return True
 
 
-def _run(path: Path) -> tuple[nbformat.NotebookNode, float, str | None]:
+def _run(path: Path) -> tuple[nbformat.NotebookNode, float, int | None, str | None]:
     notebook = nbformat.read(path, as_version=4)
-    error, start = None, time.perf_counter()
+    error, peak, start = None, None, time.perf_counter()
     try:
-        kernels.run(notebook, path.parent, timeout=run.pick(build=CELL_SECONDS, hour=None))
+        peak = kernels.run(notebook, path.parent, timeout=run.pick(build=CELL_SECONDS, hour=None))
     except (CellExecutionError, CellTimeoutError) as failed:
         error = str(failed)
-    return notebook, time.perf_counter() - start, error
+    return notebook, time.perf_counter() - start, peak, error
 
 
 def _kept(cache: JupyterCacheAbstract, done: Future, path: Path, root: Path) -> list[str]:
     name = _name(path, root)
     try:
-        notebook, seconds, error = done.result()
+        notebook, seconds, peak, error = done.result()
     except BrokenProcessPool:
         return [f"{name}: the process that ran it was stopped (out of memory?)"]
     except Exception as stopped:  # a kernel that died has no traceback to show
@@ -117,12 +122,15 @@ def _kept(cache: JupyterCacheAbstract, done: Future, path: Path, root: Path) -> 
     if error is not None:
         lines = ANSI.sub("", error).strip().splitlines()
         return ["\n".join([f"{name}: failed", *lines[-SHOWN_LINES:]])]
+    if peak is not None and peak > run.pick(build=MOST_MEGABYTES, hour=math.inf):
+        return [f"{name}: its kernel held {peak} MB, and on Binder {MOST_MEGABYTES} MB have to do"]
     cache.cache_notebook_bundle(
         CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds}),
         check_validity=False,
         overwrite=True,
     )
-    print(f"{name}: executed in {seconds:.0f} s", flush=True)
+    memory = "" if peak is None else f", {peak} MB"
+    print(f"{name}: executed in {seconds:.0f} s{memory}", flush=True)
     return []
 
 

@@ -5,6 +5,7 @@ that start at the same moment may take the same port. Sockets in a private folde
 """
 
 import atexit
+import re
 import tempfile
 from pathlib import Path
 
@@ -18,7 +19,7 @@ __all__ = ["run"]
 LONGEST = 103
 
 
-def run(notebook: NotebookNode, folder: Path, *, timeout: float | None) -> None:
+def run(notebook: NotebookNode, folder: Path, *, timeout: float | None) -> int | None:
     """Execute a notebook in place, in a folder; a kernel that never started gets one more try.
 
     Args:
@@ -26,23 +27,27 @@ def run(notebook: NotebookNode, folder: Path, *, timeout: float | None) -> None:
         folder: The working folder of its kernel.
         timeout: Seconds for one cell, None for any number.
 
+    Returns:
+        The most memory that the kernel held at any time, in MB; None where that is not told
+        (elsewhere than on Linux, or without a code cell).
+
     Raises:
         CellExecutionError: Where a cell raises. It is not tried again.
         CellTimeoutError: Where a cell takes longer.
         RuntimeError: For a kernel that died, or did not start twice.
     """
     try:
-        _run(notebook, folder, timeout)
+        return _run(notebook, folder, timeout)
     except _NeverStarted:
-        _run(notebook, folder, timeout)
+        return _run(notebook, folder, timeout)
 
 
 class _NeverStarted(RuntimeError):
     """The kernel was gone, or said nothing, before it was given a cell."""
 
 
-def _run(notebook: NotebookNode, folder: Path, timeout: float | None) -> None:
-    given = []
+def _run(notebook: NotebookNode, folder: Path, timeout: float | None) -> int | None:
+    given, peaks = [], [None]
     with tempfile.TemporaryDirectory(dir=_short()) as private:
         files = {"transport": "ipc", "connection_file": f"{private}/kernel.json"}
         client = NotebookClient(
@@ -53,6 +58,7 @@ def _run(notebook: NotebookNode, folder: Path, timeout: float | None) -> None:
             # Timings in the cells would keep the notebook cache from ever matching them again.
             record_timing=False,
             on_cell_execute=lambda **cell: given.append(cell["cell_index"]),
+            on_cell_executed=lambda **cell: peaks.append(_peak(client.km.provisioner.pid)),
         )
         try:
             client.execute()
@@ -62,6 +68,17 @@ def _run(notebook: NotebookNode, folder: Path, timeout: float | None) -> None:
             # nbclient would clean up once more at exit, and fail on a kernel that is none.
             atexit.unregister(client._cleanup_kernel)
             raise _NeverStarted(f"no kernel started: {error}") from error
+    return peaks[-1]
+
+
+def _peak(pid: int) -> int | None:
+    """The most memory that a process has held so far, in MB, from where Linux counts it."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return round(int(found[1]) * 1024 / 1e6) if found else None
 
 
 def _short() -> str | None:
