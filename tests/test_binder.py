@@ -129,8 +129,13 @@ def test_a_chapter_that_needs_too_much_fails_by_name_and_is_not_kept(
     assert re.search(r"big: executed in \d+ s, \d{3} MB\n", capsys.readouterr().out)
 
 
-def test_binder_leaves_a_chapter_three_quarters_of_its_memory():
-    assert execute.MOST_MEGABYTES == 1500
+@pytest.mark.parametrize(
+    ("data", "size", "most"), [("digits", "", 1500), ("mnist", "", None), ("digits", "hour", None)]
+)
+def test_the_bound_holds_for_what_binder_runs(data, size, most, monkeypatch):
+    monkeypatch.setenv("COMPANION_DATASET", data)
+    monkeypatch.setenv("NETWORK_GEOMETRY_FULL", size)
+    assert execute._most_megabytes() == (most or float("inf"))
 
 
 @pytest.fixture

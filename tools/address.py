@@ -16,7 +16,7 @@ from pathlib import Path
 
 from chapters import ROOT
 
-__all__ = ["files", "online", "rewrite", "slug", "stale"]
+__all__ = ["files", "online", "others", "rewrite", "slug", "stale"]
 
 NAME = r"[\w.-]+/[\w-]+(?:\.(?!git\b)[\w-]+)*"
 FORM = re.compile(rf"https://github\.com/({NAME})")
@@ -51,6 +51,25 @@ def online(root: Path = ROOT) -> str:
     return site if name == f"{owner}.github.io" else f"{site}/{slug(root).partition('/')[2]}"
 
 
+def others(root: Path = ROOT) -> dict[str, str]:
+    """The addresses in pyproject.toml that follow from the repository's."""
+    home = f"https://github.com/{slug(root)}"
+    return {
+        "Documentation": online(root),
+        "Changelog": f"{home}/blob/main/CHANGELOG.md",
+        "Issues": f"{home}/issues",
+    }
+
+
+def _project(root: Path) -> tuple[Path, str, str]:
+    """pyproject.toml, as it is and with the addresses that follow from the repository's."""
+    path = root / "pyproject.toml"
+    before = after = path.read_text(encoding="utf-8")
+    for name, address in others(root).items():
+        after = re.sub(rf'^{name} = ".*"$', f'{name} = "{address}"', after, flags=re.MULTILINE)
+    return path, before, after
+
+
 def files(root: Path = ROOT) -> list[Path]:
     """The text files of the repository that may hold its address (all but pyproject.toml).
 
@@ -67,7 +86,7 @@ def files(root: Path = ROOT) -> list[Path]:
     else:
         out = {".git", ".venv", "_build", "__pycache__", ".ruff_cache"}
         paths = [p for p in root.rglob("*") if not out & set(p.relative_to(root).parts)]
-    named = {root / "Makefile", root / ".ci" / "run", root / "LICENSE-text"}
+    named = {root / "Makefile", root / ".ci" / "run", root / "LICENSE-text", root / "postBuild"}
     left_out = {root / "pyproject.toml", root / "constraints.txt"}
     return sorted(
         path
@@ -79,7 +98,9 @@ def files(root: Path = ROOT) -> list[Path]:
 def stale(root: Path = ROOT) -> list[str]:
     """`file:line: OWNER/NAME` for each place that holds another address than pyproject.toml."""
     ours, pattern = slug(root), _pattern(root)
-    return [
+    _, before, after = _project(root)
+    pairs = enumerate(zip(before.splitlines(), after.splitlines(), strict=True), 1)
+    return [f"pyproject.toml:{number}: {old}" for number, (old, new) in pairs if old != new] + [
         f"{path.relative_to(root).as_posix()}:{number}: {match[2]}"
         for path in files(root)
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
@@ -97,6 +118,10 @@ def rewrite(root: Path = ROOT) -> list[Path]:
         if after != before:
             path.write_text(after, encoding="utf-8")
             changed.append(path)
+    path, before, after = _project(root)
+    if after != before:
+        path.write_text(after, encoding="utf-8")
+        changed.append(path)
     return changed
 
 
