@@ -472,8 +472,10 @@ def no_book() -> str | None:
 
 WITHOUT = no_book()
 PAGES = [] if WITHOUT else [path.relative_to(HTML).as_posix() for path in HTML.rglob("*.html")]
-# The top index.html only leads on, and the theme's own snippets are no pages.
-PAGES = sorted(name for name in PAGES if name != "index.html" and not name.startswith("_static/"))
+# The top index.html only leads on, the page for lost readers has no theme, and the theme's own
+# snippets are no pages.
+APART = ("index.html", "404.html")
+PAGES = sorted(name for name in PAGES if name not in APART and not name.startswith("_static/"))
 
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason=f"no Chromium here: install one of {', '.join(BROWSERS)}"
@@ -525,6 +527,14 @@ def test_the_top_page_leads_into_the_book(browser, home):
     with opened(browser, home + "book/index.html", home) as visit:
         visit.page.goto(home)
         visit.page.wait_for_url(home + "book/index.html")
+
+
+@needs_book
+@pytest.mark.parametrize(("size", "theme"), [(DESK, "light"), (PHONE, "dark")])
+def test_the_page_for_lost_readers(size, theme, browser, home):
+    with opened(browser, home + "404.html", home, size=size, theme=theme) as visit:
+        held(visit, *ON_ARRIVAL, sideways, barriers)
+        assert visit.page.locator("li a").count() > 10
 
 
 @needs_book

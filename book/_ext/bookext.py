@@ -27,6 +27,7 @@ import claimpage
 import docsigns
 import exercisedoc
 import figures
+import head
 import ledger
 import reportcard
 import rooms
@@ -88,6 +89,7 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("verdict-key", VerdictKey)
     app.add_directive("worked-example", WorkedExample)
     app.add_autodocumenter(exercisedoc.ExerciseDocumenter)
+    app.connect("config-inited", head.at_home)
     app.connect("env-get-outdated", read_again)
     app.connect("source-read", choose_cache)
     app.connect("doctree-read", dress)
@@ -96,7 +98,9 @@ def setup(app: Sphinx) -> dict:
     app.connect("autodoc-process-docstring", escape_signs, priority=400)  # before napoleon's 500
     app.connect("autodoc-process-docstring", add_formula, priority=600)  # what is set stays set
     app.connect("html-page-context", finish)
+    app.connect("html-page-context", head.tell)
     app.connect("build-finished", copy_mathjax)
+    app.connect("build-finished", lay_beside)
     # A new number of `env_version` has every page read again: what `dress` makes of it changed.
     return {"env_version": 2, "parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -284,6 +288,12 @@ def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
     if not target.exists() or target.stat().st_size != os.path.getsize(source):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
+
+
+def lay_beside(app: Sphinx, exception: Exception | None) -> None:
+    """What the site has beside its pages."""
+    if exception is None and app.builder.format == "html":
+        head.write_beside(app, _in_order(app.env))
 
 
 def _run(env: BuildEnvironment, doc: str) -> dict:
