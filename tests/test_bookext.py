@@ -1336,35 +1336,35 @@ def test_a_verdict_is_explained_once():
     assert explained == ["claims"]
 
 
-def card(columns, part=lambda doc: ""):
-    return reportcard.page({"digits": columns, "mnist": []}, lambda doc: f"{doc}.html", part)
+def card(columns, title=lambda doc: ""):
+    return reportcard.page({"digits": columns, "mnist": []}, lambda doc: f"{doc}.html", title)
 
 
 def test_the_report_card_has_a_row_for_each_network():
     values = {"linear": [1.0, 1.0], "tanh": [2.0], "untrained": [0.5], "trained": [0.25, 0.75]}
     columns = [
         ledger.Column("of_test", "book/a", "share", "more right", values),
-        ledger.Column("m", "book/b", "pixels", "farther", {}),
+        ledger.Column("m", "book/a", "pixels", "farther", {}),
     ]
     page = Page(card(columns))
     rows = [text for text in page.texts if text in values]
     assert rows == ["trained", "untrained", "linear", "tanh"]
     assert page.texts.count("not measured") == 4 and "mnist" not in page.texts
     assert "0.500 ± 0.354" in page.texts  # deviation of 1/4 and 3/4: 1/(2 √2)
-    assert page.links == ["book/a.html#column-of_test", "book/b.html#column-m"] * 2
+    assert page.links == ["book/a.html#column-of_test", "book/a.html#column-m"] * 2
     said = " ".join(page.texts)
     assert "of test share; more means: more right m pixels; more means: farther" in said
     assert "network of test share m pixels" in said
 
 
-def test_the_report_card_has_a_table_for_each_part_with_its_own_networks():
+def test_the_report_card_has_a_table_for_each_chapter_with_its_own_networks():
     columns = [
-        ledger.Column("a", "book/a", "share", "more", {"trained": [1.0]}),
+        ledger.Column("a", "book/a", "share", "more", {"trained_small": [1.0]}),
         ledger.Column("b", "book/b", "share", "more", {"stack": [1.0]}),
     ]
     text = card(columns, lambda doc: {"book/a": "One", "book/b": "Two"}[doc])
     first, second = (inside(f"<table{half}", "table") for half in text.split("<table")[1:])
-    assert "One" in first and "trained" in first and "stack" not in first
+    assert "One" in first and "trained, small set" in first and "stack" not in first
     assert "Two" in second and "stack" in second and "trained" not in second
 
 
@@ -1523,7 +1523,7 @@ def test_the_pages_of_the_ledger_are_filled_when_all_is_read(build):
     claims, card = (Page(node.astext()) for node in document.findall(nodes.raw))
     assert "../book/a.html#claim-metric/tear" in claims.links and "Distances" in claims.texts
     assert "../book/a.html#column-margin" in card.links
-    assert "A part" in claims.texts and "A part" in card.texts
+    assert "A part" in claims.texts and "Distances" in card.texts
 
 
 def test_a_page_shows_the_first_living_figure_of_a_chapter(build):

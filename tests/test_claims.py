@@ -153,7 +153,7 @@ def test_bounds_are_numbers_and_put_into_words_where_they_are_shown():
         ({"at_least": 0.2}, (0.2, None), "at least 0.2"),
         ({"at_most": 1e-3}, (None, 0.001), "at most 0.001"),
         ({"between": (9.0, 15)}, (9, 15), "between 9 and 15"),
-        ({"at_least": -0.0625}, (-0.0625, None), "at least -0.0625"),
+        ({"at_least": -0.0625}, (-0.0625, None), "at least −0.0625"),
     ):
         found = claims.test(0, **bound)
         assert (found.at_least, found.at_most) == numbers

@@ -224,10 +224,13 @@ def _filled(app: Sphinx, node: LateNode, doc: str) -> str:
     def part(other: str) -> str:
         return parts.get(other, "")
 
+    def title(other: str) -> str:
+        return app.env.titles[other].astext()
+
     if node["page"] == "report-card":
-        return reportcard.page(ledger.columns(ledgers, present), link, part)
+        return reportcard.page(ledger.columns(ledgers, present), link, title)
     claims = ledger.claims(ledgers, present, ledger.kept(app.env.found_docs))
-    return claimpage.page(claims, link, lambda other: app.env.titles[other].astext(), part)
+    return claimpage.page(claims, link, title, part)
 
 
 def living_figure(app: Sphinx, chapter: str, doc: str) -> str:

@@ -147,14 +147,16 @@ def bound(at_least: float | int | None, at_most: float | int | None) -> str:
     Returns:
         The words.
 
-    >>> bound(0.05, None), bound(None, 3.0), bound(0.9, 1.1)
-    ('at least 0.05', 'at most 3', 'between 0.9 and 1.1')
+    >>> bound(0.05, None), bound(None, -3.0), bound(0.9, 1.1)
+    ('at least 0.05', 'at most −3', 'between 0.9 and 1.1')
     """
-    if at_most is None:
-        return f"at least {at_least:.12g}"
-    if at_least is None:
-        return f"at most {at_most:.12g}"
-    return f"between {at_least:.12g} and {at_most:.12g}"
+    low, high = (None if one is None else f"{one:.12g}" for one in (at_least, at_most))
+    words = f"between {low} and {high}"
+    if high is None:
+        words = f"at least {low}"
+    elif low is None:
+        words = f"at most {high}"
+    return words.replace("-", "−")
 
 
 def interval(part: Mapping) -> str:
