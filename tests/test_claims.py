@@ -498,7 +498,7 @@ def test_checking_again_replaces_the_record_at_its_place(capsys):
             {"control": claims.over([0, 0, 0], [1, 1, 1], at_most=-0.5)},
             ValueError,
             "claim metric/tear: the effect is held at least 0 and what is left over the control "
-            "at most -0.5, but both must go the same way",
+            "at most −0.5, but both must go the same way",
         ),
     ],
 )
