@@ -149,7 +149,7 @@ def one_wall(D, *, distance):
     return net, x
 
 
-def test_one_straight_wall_gives_the_null_line(chapter):
+def test_one_straight_wall_gives_the_null_length(chapter):
     net, x = one_wall(64, distance=2.0)
     r, best, lines = chapter["walks"](net, x, 0)
     torch.testing.assert_close(r, torch.full((600,), 2.0))

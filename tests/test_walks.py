@@ -123,7 +123,7 @@ def test_inside_a_circle_every_direction_is_known():
 
 
 @pytest.mark.parametrize("D", [64, 784])
-def test_random_lines_to_one_wall_are_the_null_line(D):
+def test_random_lines_to_one_wall_are_the_null_length(D):
     """Their median is 1.48 sqrt(D) margins: |cos|^2 has the law Beta(1/2, (D - 1)/2)."""
     model = nn.Linear(D, 2, bias=False).double()
     with torch.no_grad():
