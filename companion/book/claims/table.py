@@ -13,7 +13,7 @@ from companion.book.claims.measured import bound, interval
 
 CAPTION = (
     "Mean over seeds with its 90 % interval (Student's t; the range below three seeds); over a "
-    "control or a rival, what is left of the effect, and what the other side shows itself."
+    "control or a rival: the effect minus its value, then that value (the other side)."
 )
 
 
