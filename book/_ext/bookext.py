@@ -266,6 +266,8 @@ def finish(
     app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None
 ) -> None:
     """The last look at a page: its claims say their verdicts, and every reader can follow it."""
+    # Chapters and no pages below them: the theme would fold these behind a switch without a name.
+    context["theme_max_navbar_depth"] = 1
     if "body" not in context:
         return
     body = barriers.lowered(context["body"])
