@@ -95,7 +95,8 @@ def not_found(home: str, book: str, pages: Iterable[tuple[str, str]]) -> str:
 <title>No such page — {html.escape(book)}</title>
 <link rel="icon" href="data:," />
 <style>
-:root {{ color-scheme: light dark }}
+:root {{ background: #fff; color: #222 }}
+a {{ color: #1f4e79 }}
 body {{ margin: 2rem auto; max-width: 40rem; padding: 0 1rem; font: 1.1rem/1.5 sans-serif }}
 </style></head>
 <body><main>
