@@ -150,13 +150,15 @@ def bound(at_least: float | int | None, at_most: float | int | None) -> str:
     >>> bound(0.05, None), bound(None, -3.0), bound(0.9, 1.1)
     ('at least 0.05', 'at most −3', 'between 0.9 and 1.1')
     """
-    low, high = (None if one is None else f"{one:.12g}" for one in (at_least, at_most))
-    words = f"between {low} and {high}"
-    if high is None:
-        words = f"at least {low}"
-    elif low is None:
-        words = f"at most {high}"
-    return words.replace("-", "−")
+    if at_most is None:
+        return f"at least {_digits(at_least)}"
+    if at_least is None:
+        return f"at most {_digits(at_most)}"
+    return f"between {_digits(at_least)} and {_digits(at_most)}"
+
+
+def _digits(value: float | int) -> str:
+    return f"{value:.12g}".replace("-", "−")
 
 
 def interval(part: Mapping) -> str:
