@@ -7,12 +7,9 @@ such book or no Chromium, those tests are skipped and say so.
 
 import re
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -25,6 +22,7 @@ import ledger
 from chapters import ROOT
 from companion.book import claims
 from companion.book.widgets import Frame, Frames, Panel, scatter
+from serving import served
 
 HTML = ROOT / "_build" / "html"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -89,24 +87,6 @@ def listen(visit: Visit) -> None:
     page.on("response", lambda r: visit.refused.extend([f"{r.url} ({r.status})"] * (not r.ok)))
     page.on("console", lambda message: visit.console.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: visit.console.append(f"error: {error}"))
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The address under which a folder is served over http on this machine."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
 
 
 # ---- the checks ------------------------------------------------------------------------------

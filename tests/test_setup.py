@@ -2,16 +2,14 @@
 
 import subprocess
 import sys
-import threading
 import zipfile
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 import install
 from chapters import ROOT
+from serving import served
 
 LOCK = install.locked(ROOT / "constraints.txt")
 PAIR = [f"{name}=={LOCK[name]}" for name in install.TORCH]
@@ -121,11 +119,6 @@ def test_the_label_of_a_build_is_no_other_version(monkeypatch):
 # ---- a real index ----------------------------------------------------------------------------
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
 def index(tmp_path):
     """An index on this machine with empty packages in PyTorch's names, labelled as CPU builds."""
@@ -142,15 +135,8 @@ def index(tmp_path):
                 f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
             )
             wheel.writestr(f"{info}/RECORD", "")
-    handler = partial(Quiet, directory=tmp_path)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/whl"
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(tmp_path) as address:
+        yield f"{address}whl"
 
 
 def test_an_index_that_is_there_answers(index):
