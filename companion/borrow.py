@@ -2,36 +2,42 @@
 
 An instrument switches the model to evaluation, asks for no gradients of its weights, and must
 leave no trace of either. `borrowed` is the one way to do that; `chunks` is the one way to choose
-how many samples go through it at once. Used by every chapter, explained in
-`book/distances/metric_structure`.
+how many samples go through it at once, `threads` how many threads work on them. Used by every
+chapter, explained in `book/distances/metric_structure`.
 """
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["borrowed", "chunks", "refuse_logits", "refuse_nan"]
+__all__ = ["borrowed", "chunks", "refuse_logits", "refuse_nan", "threads"]
 
 # Numbers held at once by one chunk: 2**24 float32 values are 64 MiB, small beside any network.
 BUDGET = 2**24
 
+# Multiply-adds in one matrix product that keep one thread busy: with fewer, a second thread costs
+# more than it does. Measured by `benchmarks/threads.py`.
+BUSY = 2**30
+
 
 @contextmanager
 def borrowed(
-    model: Callable[[Tensor], Tensor], x: Tensor | None = None
+    model: Callable[[Tensor], Tensor], x: Tensor | None = None, *, ask: bool = True
 ) -> Iterator[Callable[[Tensor], Tensor]]:
     """The model in evaluation mode, its weights asking for no gradient, until the block ends.
 
     Afterwards the mode of every submodule, `requires_grad` and `.grad` of every parameter are what
-    they were, also after an exception.
+    they were, also after an exception. Samples in hand decide on how many `threads` it works.
 
     Args:
         model: A module, or a plain function, which is lent unchanged.
-        x: Samples (n, ...) to ask two questions with, at the cost of two forward passes of at most
-            eight samples: does the model answer the same input twice alike, and without NaN? On
-            device `meta`, which holds no values, they are skipped; by default nothing is asked.
+        x: Samples (n, ...) that will go through it; by default nothing is asked.
+        ask: Two questions, at the cost of two forward passes of at most eight samples: does the
+            model answer the same input twice alike, and without NaN? On device `meta`, which
+            holds no values, they are skipped.
 
     Yields:
         The model.
@@ -57,9 +63,10 @@ def borrowed(
             # A gradient made inside the block would be added in place to one that was there.
             parameter.grad = None
             parameter.requires_grad_(False)
-        if x is not None and not x.is_meta:
-            _refuse_what_cannot_be_measured(model, x[:8])
-        yield model
+        with threads(parameters, () if x is None else x.shape):
+            if x is not None and ask and not x.is_meta:
+                _refuse_what_cannot_be_measured(model, x[:8])
+            yield model
     finally:
         for module, mode in zip(modules, modes, strict=True):
             module.training = mode
@@ -134,6 +141,67 @@ def chunks(n: int, cost: int) -> int:
     (1337, 10, 1)
     """
     return max(1, min(n, BUDGET // max(1, cost)))
+
+
+class _Here(threading.local):
+    """Whether this thread is inside a block already."""
+
+    inside = False
+
+
+_here = _Here()
+_lock = threading.Lock()
+_blocks: list[int] = []  # For each block that is open: how many threads there were before all.
+
+
+@contextmanager
+def threads(weights: Iterable[Tensor], shape: Sequence[int]) -> Iterator[int]:
+    """As many threads as help a network with a batch; when the block ends, as many as before.
+
+    Small matrix products are done before a second thread has begun, and where other programs are
+    at work each of them waits for it: a small network is then many times slower on two threads
+    than on one. One thread for each `BUSY` multiply-adds of the largest product, at least one and
+    at most as many as there were. Inside another block nothing changes.
+
+    Args:
+        weights: The parameters of the network, or of several stacked ones. Without any, or where
+            they are not on the CPU, nothing changes.
+        shape: Of a batch (n, ...), or of all samples, of which as many as `chunks` says go through
+            at once; () where it is not known: nothing changes.
+
+    Yields:
+        How many threads there are inside.
+
+    >>> before = torch.get_num_threads()
+    >>> with threads(nn.Linear(64, 100).parameters(), (100, 64)) as chosen:
+    ...     chosen
+    1
+    >>> torch.get_num_threads() == before
+    True
+    """
+    weights = list(weights)
+    if _here.inside or not weights or not len(shape) or weights[0].device.type != "cpu":
+        yield torch.get_num_threads()
+        return
+    with _lock:
+        before = _blocks[-1] if _blocks else torch.get_num_threads()
+        _blocks.append(before)
+    _here.inside = True
+    try:
+        torch.set_num_threads(min(before, max(1, _largest_product(weights, shape) // BUSY)))
+        yield torch.get_num_threads()
+    finally:
+        _here.inside = False
+        torch.set_num_threads(before)
+        with _lock:
+            _blocks.pop()
+
+
+def _largest_product(weights: list[Tensor], shape: Sequence[int]) -> int:
+    """Multiply-adds; a kernel of a convolution (four axes or more) works at each pixel."""
+    sample, pixels = torch.Size(shape[1:]).numel(), torch.Size(shape[2:]).numel()
+    each = max(weight.numel() * (pixels if weight.ndim > 3 else 1) for weight in weights)
+    return each * chunks(shape[0], 16 * sample)
 
 
 def __dir__() -> list[str]:

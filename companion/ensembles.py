@@ -58,7 +58,7 @@ class Ensemble:
         size = borrow.chunks(len(x), 16 * x[0].numel())
         rows = []
         for model in self.models:
-            with borrow.borrowed(model) as lent, torch.no_grad():
+            with borrow.borrowed(model, x, ask=False) as lent, torch.no_grad():
                 rows.append(torch.cat([lent(part) for part in x.split(size)]))
         return torch.stack(rows)
 

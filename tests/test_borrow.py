@@ -1,11 +1,15 @@
 """The borrowed model comes back as it was, and unmeasurable models are refused."""
 
+import threading
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
-from companion.borrow import BUDGET, borrowed, chunks, refuse_logits
+from companion import attacks, ensembles, training
+from companion.borrow import BUDGET, BUSY, borrowed, chunks, refuse_logits, threads
+from companion.decision import DecisionFunction
 
 
 def network() -> nn.Sequential:
@@ -137,3 +141,127 @@ def test_logits_pass() -> None:
 )
 def test_chunks(n: int, cost: int, expected: int) -> None:
     assert chunks(n, cost) == expected
+
+
+# ---- threads ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def four():
+    """A reader's process, which has several threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    assert torch.get_num_threads() == 4
+    torch.set_num_threads(before)
+
+
+class Seen(nn.Linear):
+    """A layer that notes on how many threads it works."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__(*shape)
+        self.noted = set()
+
+    def forward(self, x):
+        self.noted.add(torch.get_num_threads())
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("times, chosen", [(0.5, 1), (1, 1), (2, 2), (100, 4)])
+def test_one_thread_for_each_busy_part_of_the_largest_product(four, times, chosen) -> None:
+    n, wide = 2**10, int(times * BUSY / 2**20)
+    small, large = torch.empty(2**10), torch.empty(wide, 2**10)
+    with threads([small, large], (n, 2**10)) as inside:
+        assert inside == torch.get_num_threads() == chosen
+
+
+def test_a_kernel_works_at_each_pixel_and_stacked_layers_do_not(four) -> None:
+    kernel = torch.empty(32, 32, 3, 3)
+    stacked = torch.empty(4, 96, 24)
+    assert kernel.numel() == stacked.numel()
+    shape = (64, 3, 64, 64)
+    with threads([kernel], shape) as for_kernel:
+        pass
+    with threads([stacked], shape) as for_stacked:
+        pass
+    assert for_kernel == min(4, kernel.numel() * 64**2 * 64 // BUSY) > 1 and for_stacked == 1
+
+
+def test_samples_that_go_through_in_chunks_count_as_one_chunk(four) -> None:
+    weight = torch.empty(2**10, 2**10)
+    with threads([weight], (10**9, 2**8)) as inside:
+        assert inside == max(1, BUDGET // (16 * 2**8) * weight.numel() // BUSY)
+
+
+@pytest.mark.parametrize(
+    "weights, shape",
+    [([], (5, 3)), ([torch.empty(3, 3)], ()), ([torch.empty(3, 3, device="meta")], (5, 3))],
+    ids=["a function", "no samples", "elsewhere"],
+)
+def test_where_nothing_is_known_nothing_changes(four, weights, shape) -> None:
+    with threads(weights, shape) as inside:
+        assert inside == torch.get_num_threads() == 4
+
+
+def test_the_outermost_block_decides_and_an_error_changes_nothing(four) -> None:
+    small, large = [torch.empty(3, 3)], [torch.empty(2**10, 2**10)]
+    with threads(large, (2**12, 2)) as alone:
+        assert alone == 2**32 // BUSY
+    with pytest.raises(KeyError), threads(small, (5, 3)), threads(large, (2**12, 2)) as inside:
+        assert inside == 1
+        raise KeyError
+    assert torch.get_num_threads() == 4
+
+
+def test_two_at_once_leave_what_there_was(four) -> None:
+    entered, left = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with threads([torch.empty(3, 3)], (5, 3)):
+            entered.set()
+            assert left.wait(20)
+
+    beside = threading.Thread(target=other)
+    with threads([torch.empty(3, 3)], (5, 3)):
+        beside.start()
+        assert entered.wait(20)
+    assert torch.get_num_threads() == 4
+    left.set()
+    beside.join()
+    # A program that is asked for the first time has what was there before both.
+    asked = []
+    last = threading.Thread(target=lambda: asked.append(torch.get_num_threads()))
+    last.start()
+    last.join()
+    assert asked == [4]
+
+
+def test_small_networks_are_fitted_and_measured_on_one_thread(four) -> None:
+    x, y = torch.rand(20, 3), torch.arange(20) % 2
+    net = nn.Sequential(Seen(3, 2))
+    recipe = training.Recipe(epochs=1, lr=0.1)
+    training.fit(net, x, y, recipe)
+    training.accuracy(net, x, y)
+    attacks.pgd(net, x, y, eps=0.1, steps=2, bounds=None)
+    F = DecisionFunction(net, x)
+    F.gradient(x)
+    taylor = F.taylor(x)
+    taylor.hvp(x)
+    assert net[0].noted == {1}
+
+
+def test_stacked_networks_are_fitted_on_one_thread(four, monkeypatch) -> None:
+    x, y = torch.rand(20, 3), torch.arange(20) % 2
+    seen = set()
+    logits = functional.cross_entropy
+    monkeypatch.setattr(
+        functional, "cross_entropy",
+        lambda *a, **k: (seen.add(torch.get_num_threads()), logits(*a, **k))[1],
+    )  # fmt: skip
+    recipe = training.Recipe(epochs=1, lr=0.1)
+    many = ensembles.fit_many(
+        lambda: nn.Sequential(nn.Linear(3, 2)), x, y, recipe, seeds=(0, 1), stack=True
+    )
+    assert seen == {1}
+    assert many.logits(x).shape == (2, 20, 2)

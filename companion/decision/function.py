@@ -242,7 +242,8 @@ class DecisionFunction:
 
         def hvp(v: Tensor) -> Tensor:
             each = self._directions(v, x)
-            with borrow.borrowed(self._model):  # a checkpointed model runs again here
+            # A checkpointed model runs again here.
+            with borrow.borrowed(self._model, x, ask=False):
                 parts = [product(each[:, rows]) for product, rows in products]
             return torch.cat(parts, dim=1).reshape(v.shape)
 
@@ -262,7 +263,7 @@ class DecisionFunction:
                 " each point belongs to one pair, so pass points of that shape, or make another "
                 "decision function for others."
             )
-        with borrow.borrowed(self._model) as lent:
+        with borrow.borrowed(self._model, x, ask=False) as lent:
             found = [work(lent, x[rows].detach(), rows) for rows in self._chunks(held)]
         return [torch.cat(parts) for parts in zip(*found, strict=True)]
 
@@ -315,7 +316,7 @@ class DecisionFunction:
             return value, gradient.detach(), exact(gradient, x)
 
         def elsewhere(at: Tensor) -> Tensor:
-            with borrow.borrowed(self._model) as lent:
+            with borrow.borrowed(self._model, at, ask=False) as lent:
                 return self._differentiated(lent, at, rows, pair)[1].squeeze(1)
 
         return value, gradient, difference(elsewhere, x.detach(), h)

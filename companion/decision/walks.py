@@ -226,7 +226,7 @@ def _before(model: Model, x: Tensor, way: Tensor, far: Tensor) -> Tensor:
 def _normal(model: Model, x: Tensor, own: Tensor, found: Tensor, u: Tensor) -> Tensor:
     """Unit normal of the wall where the walks end, u where there is none."""
     end = x.detach() + with_axes_of(torch.where(found.isfinite(), found, 0.0), x) * u
-    with torch.no_grad(), borrow.borrowed(model) as lent:
+    with torch.no_grad(), borrow.borrowed(model, end, ask=False) as lent:
         rival = logit_gaps(lent(end), own).argmax(dim=1)
     return _normalised(DecisionFunction(model, end, pair=(rival, own)).gradient(end), u)
 

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from companion import progress
+from companion import borrow, progress
 from companion.training.recipe import Recipe, learning_rate, optimizer_for
 
 __all__ = ["Curves", "Turn", "batches", "refuse_divergence", "train", "wide"]
@@ -130,7 +130,8 @@ def train(
     total = recipe.epochs * recipe.steps(len(x))
     meter = _Meter(recipe.epochs, len(x), label)
     step = 0
-    with torch.random.fork_rng(), meter.bar:
+    batch = (min(recipe.batch_size or len(x), len(x)), *x.shape[1:])
+    with torch.random.fork_rng(), meter.bar, borrow.threads(parameters, batch):
         torch.manual_seed(seeds[0])
         for _ in range(recipe.epochs):
             orders = (
