@@ -647,12 +647,16 @@ def test_doctests_and_indented_blocks_keep_their_signs():
     assert docsigns.escaped(lines) == [changed.get(k, line) for k, line in enumerate(lines)]
 
 
+ROOM = "companion.book.exercises.isometric_regularization"
+
+
 @pytest.fixture(scope="module")
 def api_page(tmp_path_factory):
-    """The page of a small package."""
+    """The page of a small package, and below it that of an exercise room."""
     folder = tmp_path_factory.mktemp("api")
     (folder / "companion_small.py").write_text(SMALL)
-    return api(folder, ".. automodule:: companion_small\n   :members:\n")
+    small = ".. automodule:: companion_small\n   :members:\n"
+    return api(folder, f"{small}\n.. automodule:: {ROOM}\n   :members:\n   :imported-members:\n")
 
 
 def api(folder, directive):
@@ -681,12 +685,10 @@ def api(folder, directive):
     return (folder / "out" / "index.txt").read_text()
 
 
-def test_the_api_page_shows_exercises_as_the_functions_they_are_called_as(tmp_path):
-    room = "companion.book.exercises.isometric_regularization"
-    page = api(tmp_path, f".. automodule:: {room}\n   :members:\n   :imported-members:\n")
-    assert f"{room}.off_the_data(solution)" in page
-    assert page.count("(solution)") == 5 and page.count("Check a function") == 5
-    assert "All data points moved by the same vector, of length 2: ..." in page
+def test_the_api_page_shows_exercises_as_the_functions_they_are_called_as(api_page):
+    assert f"{ROOM}.off_the_data(solution)" in api_page
+    assert api_page.count("(solution)") == 5 and api_page.count("Check a function") == 5
+    assert "All data points moved by the same vector, of length 2: ..." in api_page
 
 
 SMALL = '''

@@ -137,7 +137,7 @@ def test_a_penalty_on_the_circles_moves_each_of_them_rigidly():
         net = stack(seed, inputs=3, classes=2, layers=5)
         if beta is not None:
             penalty = isometry.isometry_penalty(beta, "tap1")
-            training.fit(net, data.x_train, data.y_train, training.Recipe(300, 5e-3),
+            training.fit(net, data.x_train, data.y_train, training.Recipe(150, 1e-2),
                          penalty=penalty, seed=seed)  # fmt: skip
         with torch.no_grad():
             z = net.tap(0, data.x_test)
@@ -214,7 +214,7 @@ def test_the_mean_loss_is_that_of_the_network_as_it_stands():
 
 def test_a_network_is_stopped_at_the_first_look_below_the_loss():
     data = datasets.load("digits").flat()
-    x, y, recipe = data.x_train[:300], data.y_train[:300], training.Recipe(30, 3e-3, 30)
+    x, y, recipe = data.x_train[:100], data.y_train[:100], training.Recipe(30, 3e-3, 10)
     net, twin = stack(2), stack(2)
     steps = training.fit_to_loss(net, x, y, recipe, loss=0.5, seed=7)
     history = training.fit(twin, x, y, recipe, seed=7, snapshots=range(steps + 1))
