@@ -150,6 +150,7 @@ def drawn(name: str) -> pictures.Drawn:
     return pictures.drawn(name)
 
 
+@functools.cache
 def written(name: str) -> list[Text]:
     """What is written in a picture, the numbers of its axes among it; all of it has a place."""
     figure = drawn(name).figure

@@ -46,5 +46,5 @@ def shown(name: str) -> str:
     with plt.rc_context():
         # Ticks are made when a figure is saved: they take the style of that moment.
         sheet.style()
-        one = PICTURES[name]()
+        one = drawn(name)
         return _Picture(_png(one.figure), one.caption, one.alt)._repr_html_()

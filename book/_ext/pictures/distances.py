@@ -53,7 +53,8 @@ def within_class() -> Drawn:
     x = torch.tensor([[0.0, 0], [0.9, 0.5], [0.1, 1.2], [2.2, 0.2], [3.2, 0.1], [2.6, 1.3]])
     y = torch.tensor([0, 0, 0, 1, 1, 1])
     mask = distances.within_class(y)
-    fig, (plane, matrix) = sheet("two classes", "which pairs count")
+    counted = f"{int(mask.sum())} of {mask.numel()} entries"
+    fig, (plane, matrix) = sheet("two classes", counted)
     for i, j in mask.triu().nonzero().tolist():
         line(plane, x[[i, j]], int(y[i]))
     dots(plane, x, y, size=70)
@@ -64,8 +65,7 @@ def within_class() -> Drawn:
     table(matrix, mask.float(), lambda one: "•" if one else "")
     return Drawn(
         fig,
-        f"Counted are pairs of equal label, never a point with itself: {int(mask.sum())} of "
-        f"{mask.numel()} entries.",
+        f"Counted are pairs of equal label, never a point with itself: {counted}.",
         "Left, two triangles of points, one in each class, whose sides are drawn and between "
         "which there is no line. Right, a table of six rows and columns: dots in the upper left "
         "and the lower right quarter, none on the diagonal.",

@@ -134,7 +134,7 @@ def stretch() -> Drawn:
     angles = torch.linspace(0, 2 * math.pi, 181)
     v = torch.stack([angles.cos(), angles.sin()], dim=1)
     lengths = isometry.stretch(model, torch.zeros(1, 2), v[:, None]).flatten()
-    fig, (before, after) = sheet("unit steps v", "their images J v", height=2.1)
+    fig, (before, after) = sheet("unit steps v", "their images J v", height=1.7)
     line(before, v)
     line(after, model(v))
     for k, look, aside in ((int(lengths.argmax()), 0, 7), (int(lengths.argmin()), 1, -24)):

@@ -57,6 +57,7 @@ def style() -> None:
     plots.style()
     plt.rcParams.update(
         {
+            "figure.constrained_layout.h_pad": 0.1,
             "font.size": 10.5,
             "axes.labelsize": 10.5,
             "axes.titlesize": 10.5,
