@@ -206,7 +206,7 @@ def test_a_picture_is_small_and_its_letters_are_not(name):
     width = drawn(name).figure.get_size_inches()[0]
     assert width * 96 <= 420
     texts = written(name)
-    # As in a chapter's figure 10 pixels; 310 are left of a screen 390 wide, entries being indented.
+    # As in a chapter's figure 10 pixels; a screen 390 wide leaves 310 in an indented entry.
     assert min(one.get_fontsize() for one in texts) / 72 * 310 / width >= 10
     assert any(re.search(r"\d", one.get_text()) for one in texts)
 

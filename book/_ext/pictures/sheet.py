@@ -35,8 +35,6 @@ WIDTH = 4.2
 #: What is there for orientation only.
 GREY = "dimgrey"
 
-SAMPLE = plots.NEUTRAL[3]
-
 
 class Drawn(NamedTuple):
     """A picture before it is saved.
