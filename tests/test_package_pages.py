@@ -1,20 +1,29 @@
-"""The pages of the package: one for each room, a formula and a chapter for each instrument."""
+"""The pages of the package: one for each room; formula, chapter, picture for each instrument."""
 
+import ast
 import doctest
+import functools
 import importlib
 import inspect
+import itertools
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 import yaml
 from docutils import nodes
 from docutils.core import publish_doctree
+from matplotlib.text import Text
 from sphinx.ext.napoleon import Config, GoogleDocstring
 
 import bookext
 import docsigns
+import pictures
 import rooms
 from chapters import ROOT
 from test_docstrings import public
@@ -104,8 +113,9 @@ def test_a_formula_is_one_line_whose_braces_are_closed(name):
     assert len(re.findall(r"\\left\b", plain)) == len(re.findall(r"\\right\b", plain))
 
 
-def test_the_formula_stands_behind_the_first_paragraph():
+def test_formula_and_picture_stand_behind_the_first_paragraph(monkeypatch):
     noted = []
+    monkeypatch.setattr(pictures, "shown", "<figure>{}</figure>".format)
     env = SimpleNamespace(note_dependency=noted.append)
     app = SimpleNamespace(srcdir=ROOT, env=env)
     lines = ["The distance", "of two samples.", "", ":param x: Samples.", ""]
@@ -118,12 +128,156 @@ def test_the_formula_stands_behind_the_first_paragraph():
         "",
         "Explained in the chapter :doc:`/book/distances/metric_structure`.",
         "",
+        ".. raw:: html",
+        "",
+        "   <figure>companion.distances.pairwise</figure>",
+        "",
         ":param x: Samples.",
         "",
     ]
-    assert noted == [str(ROOT / rooms.FORMULAS)]
+    drawing = [*(ROOT / "book" / "_ext" / "pictures").glob("*.py")]
+    assert len(drawing) > 5
+    assert set(noted) == {str(ROOT / rooms.FORMULAS), *map(str, drawing)}
     bookext.add_formula(app, "function", "companion.models.MLP", None, None, lines := ["One."])
     assert lines == ["One."]
+
+
+# ---- the picture -----------------------------------------------------------------------------
+
+
+@functools.cache
+def drawn(name: str) -> pictures.Drawn:
+    return pictures.drawn(name)
+
+
+@functools.cache
+def written(name: str) -> list[Text]:
+    """What is written in a picture, the numbers of its axes among it; all of it has a place."""
+    figure = drawn(name).figure
+    figure.draw_without_rendering()
+    found = list(figure.texts)
+    for axes in figure.axes:
+        found += [axes.title, *axes.texts]
+        for axis in (axes.xaxis, axes.yaxis) if axes.axison else ():
+            low, high = sorted(axis.get_view_interval())
+            ticks = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True)
+            found += [axis.label, *(label for at, label in ticks if low <= at <= high)]
+    return [one for one in found if one.get_visible() and one.get_text().strip()]
+
+
+def test_every_instrument_has_a_picture_and_every_picture_an_instrument():
+    assert len(pictures.PICTURES) > 30
+    assert set(pictures.PICTURES) == instruments()
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_an_instrument_draws_its_own_picture(name, monkeypatch):
+    room, word = name.rsplit(".", 1)
+    module, asked = importlib.import_module(room), []
+
+    class Asked(Exception):
+        pass
+
+    def refuse(*args, **kwargs):
+        asked.append(args)
+        raise Asked
+
+    # The package itself has the instrument by another way: only the drawing asks here.
+    monkeypatch.setattr(module, word, refuse)
+    with pytest.raises(Asked):
+        pictures.drawn(name)
+    assert len(asked) == 1 and asked[0]
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_caption_is_one_sentence_and_the_alt_text_another_thing(name):
+    one = drawn(name)
+    assert re.fullmatch(r"[A-Z].*[^.]\.", one.caption)
+    assert not re.search(r"[.!?] +[A-Z]", one.caption)
+    assert 40 <= len(one.caption) <= 260
+    assert 40 <= len(one.alt) and one.alt.endswith(".")
+    assert one.alt not in one.caption and one.caption not in one.alt
+    for text in (one.caption, one.alt):
+        assert "nan" not in text.split() and "  " not in text and not re.search(r"-\d", text)
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_picture_is_small_and_its_letters_are_not(name):
+    width = drawn(name).figure.get_size_inches()[0]
+    assert width * 96 <= 420
+    texts = written(name)
+    # As in a chapter's figure 10 pixels; a screen 390 wide leaves 310 in an indented entry.
+    assert min(one.get_fontsize() for one in texts) / 72 * 310 / width >= 10
+    assert any(re.search(r"\d", one.get_text()) for one in texts)
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_nothing_that_is_written_in_a_picture_is_cut_off_or_covered(name):
+    places = {one: one.get_window_extent() for one in written(name)}
+    paper = drawn(name).figure.bbox.padded(1)
+    for one, place in places.items():
+        corners = place.corners()
+        assert all(paper.contains(*corner) for corner in corners), one.get_text()
+    for (one, a), (other, b) in itertools.combinations(places.items(), 2):
+        assert not a.padded(-1).overlaps(b.padded(-1)), (one.get_text(), other.get_text())
+
+
+@pytest.mark.parametrize("path", pictures.FILES, ids=lambda path: path.stem)
+def test_what_draws_is_short_and_types_no_number_that_is_measured(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 350
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            assert node.end_lineno - body[0].lineno < 40, node.name
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            assert not re.search(r"\d\.\d", node.value), node.value
+            assert not re.search(r"#[0-9a-fA-F]{6}", node.value), node.value
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """A page with one instrument, built by the extension; warnings are errors."""
+    folder = tmp_path_factory.mktemp("instrument")
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    wanted = ("autodoc", "napoleon", "default_role")
+    settings = {k: v for k, v in config["sphinx"]["config"].items() if k.startswith(wanted)}
+    kinds = "'myst_nb', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'sphinx.ext.mathjax'"
+    files = {
+        "conf.py": f"extensions = [{kinds}, 'bookext']\nhtml_theme = 'basic'\n"
+        f"exclude_patterns = ['_build']\nglobals().update({settings!r})\n",
+        "index.md": "# Book\n\n```{toctree}\nbook/distances/metric_structure\nbook/api\n```\n",
+        "book/distances/metric_structure.md": "# Chapter\n",
+        "book/api.md": "# Room\n\n```{eval-rst}\n"
+        ".. autofunction:: companion.distances.pairwise\n```\n",
+    }
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    (folder / rooms.FORMULAS).parent.mkdir(parents=True)
+    shutil.copy(ROOT / rooms.FORMULAS, folder / rooms.FORMULAS)
+    path = os.pathsep.join(str(ROOT / part) for part in ("book/_ext", "tools", "."))
+    command = [sys.executable, *"-m sphinx -W -q -b html".split(), folder, folder / "_build"]
+    result = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert result.returncode == 0, result.stderr
+    return folder / "_build" / "book" / "api.html"
+
+
+def test_a_page_holds_formula_chapter_and_picture(page):
+    name, text = "companion.distances.pairwise", page.read_text(encoding="utf-8")
+    one = text.split(f'id="{name}"')[1]
+    formula = one.index(r"d_{ij} = \lVert x_i - x_j \rVert_2")
+    link = one.index('href="distances/metric_structure.html"')
+    (figure,) = re.finditer(
+        r'<figure class="ng-figure" id="figure-1"><img alt="([^"]+)"[^>]* src="([^"]+)">', one
+    )
+    assert formula < link < figure.start() < one.index("Parameters")
+    assert figure[1] == drawn(name).alt and drawn(name).caption in one
+    shown = (page.parent / figure[2]).read_bytes()
+    assert shown.startswith(b"\x89PNG") and len(shown) < 60_000
 
 
 # ---- what a docstring looks like, and what of it is copied -----------------------------------

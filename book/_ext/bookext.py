@@ -259,7 +259,12 @@ def add_formula(
 ) -> None:
     app.env.note_dependency(str(Path(app.srcdir) / rooms.FORMULAS))
     if entry := rooms.formulas(app.srcdir).get(name):
-        lines[:] = rooms.with_formula(lines, **entry)
+        # Only here: what it draws with takes seconds to import, and most builds draw nothing.
+        import pictures
+
+        for file in pictures.FILES:
+            app.env.note_dependency(str(file))
+        lines[:] = rooms.with_formula(lines, **entry, picture=pictures.shown(name))
 
 
 def finish(

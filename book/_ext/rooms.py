@@ -1,7 +1,8 @@
-"""The pages of the package: a table of all functions, and formula and chapter of each instrument.
+"""The pages of the package: a table of all functions; formula, chapter, picture of an instrument.
 
 A docstring holds its formula in plain text, for an editor. On its page it also stands as it is
-printed, with the chapter that explains it: both come from `book/reference/formulas.yml`.
+printed, with the chapter that explains it: both come from `book/reference/formulas.yml`. What the
+instrument measures is shown by a picture that it draws itself (`pictures`).
 """
 
 import dataclasses
@@ -34,23 +35,25 @@ def formulas(root: Path | str) -> dict[str, dict[str, str]]:
     return yaml.safe_load((Path(root) / FORMULAS).read_text(encoding="utf-8"))
 
 
-def with_formula(lines: list[str], formula: str, chapter: str) -> list[str]:
-    """A docstring in reStructuredText with its formula behind the first paragraph.
+def with_formula(lines: list[str], formula: str, chapter: str, picture: str) -> list[str]:
+    """A docstring in reStructuredText with formula and picture behind the first paragraph.
 
     Args:
         lines: The docstring.
         formula: TeX, one line.
         chapter: Below `book/`, without suffix.
+        picture: HTML, one line.
 
     Returns:
-        The docstring with formula and link.
+        The docstring with formula, link and picture.
 
-    >>> with_formula(["Length."], "|x|", "a")[2:]
-    ['.. math:: |x|', '', 'Explained in the chapter :doc:`/book/a`.', '']
+    >>> with_formula(["Length."], "|x|", "a", "<figure>")[2:5]
+    ['.. math:: |x|', '', 'Explained in the chapter :doc:`/book/a`.']
     """
     end = lines.index("") if "" in lines else len(lines)
     link = f"Explained in the chapter :doc:`/book/{chapter}`."
-    shown = ["", f".. math:: {formula}", "", link, ""]
+    drawn = [".. raw:: html", "", f"   {picture}", ""]
+    shown = ["", f".. math:: {formula}", "", link, "", *drawn]
     return [*lines[:end], *shown, *lines[end + 1 :]]
 
 
