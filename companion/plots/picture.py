@@ -1,6 +1,6 @@
 """A figure as a light picture with its caption and alt text."""
 
-__all__ = ["show"]
+__all__ = ["Picture", "show"]
 
 import base64
 import html
@@ -46,16 +46,38 @@ def show(fig: Figure, *, caption: str, alt: str) -> None:
             )
     from IPython.display import display
 
-    picture = _Picture(_png(fig), " ".join(caption.split()), " ".join(alt.split()))
+    picture = Picture.of(fig, caption, alt)
     plt.close(fig)
     display(picture)
 
 
 @dataclass(frozen=True)
-class _Picture:
+class Picture:
+    """A saved figure as a page shows it.
+
+    Args:
+        png: The file, 192 pixels per inch.
+        caption: One line of plain text.
+        alt: One line of plain text.
+    """
+
     png: bytes
     caption: str
     alt: str
+
+    @classmethod
+    def of(cls, fig: Figure, caption: str, alt: str) -> "Picture":
+        """Save a figure; white space in caption and alt text becomes single blanks.
+
+        Args:
+            fig: The figure; it stays open.
+            caption: What is to be seen.
+            alt: The picture in words.
+
+        Returns:
+            The picture.
+        """
+        return cls(_png(fig), " ".join(caption.split()), " ".join(alt.split()))
 
     def __repr__(self) -> str:
         return self.caption

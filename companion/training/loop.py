@@ -128,10 +128,9 @@ def train(
     optimizer = optimizer_for(parameters, recipe)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     total = recipe.epochs * recipe.steps(len(x))
-    meter = _Meter(recipe.epochs, len(x), label)
-    step = 0
-    batch = (min(recipe.batch_size or len(x), len(x)), *x.shape[1:])
-    with torch.random.fork_rng(), meter.bar, borrow.threads(parameters, batch):
+    step, meter = 0, _Meter(recipe.epochs, len(x), label)
+    threads = borrow.threads(parameters, x[: recipe.batch_size].shape)
+    with torch.random.fork_rng(), meter.bar, threads:
         torch.manual_seed(seeds[0])
         for _ in range(recipe.epochs):
             orders = (

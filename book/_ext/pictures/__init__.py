@@ -9,7 +9,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from companion.plots.picture import _Picture, _png
+from companion.plots.picture import Picture
 from pictures import attacks, decision, distances, isometry, sheet
 from pictures.sheet import Drawn
 
@@ -47,4 +47,4 @@ def shown(name: str) -> str:
         # Ticks are made when a figure is saved: they take the style of that moment.
         sheet.style()
         one = drawn(name)
-        return _Picture(_png(one.figure), one.caption, one.alt)._repr_html_()
+        return Picture.of(*one)._repr_html_()
