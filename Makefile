@@ -51,7 +51,8 @@ bench: export COMPANION_PROGRESS := 0
 help:
 	@echo "make book         execute every chapter and build the pages  (DATASET=mnist: on MNIST)"
 	@echo "make test         run the tests, then every chapter as a test"
-	@echo "make pages        open every page of the built book in a browser  (needs Chromium)"
+	@echo "make pages        open every page of the built book in a browser, and run a chapter"
+	@echo "                  in JupyterLab  (needs Chromium; NAME=prologue: that one, NAME=all)"
 	@echo "make colab        run every chapter with the versions that Colab ships"
 	@echo "                  (PYTHON=python3.13)"
 	@echo "make chapter      execute one chapter, then build the pages"
@@ -180,6 +181,8 @@ test: checked
 pages: checked
 	@echo "== every page in a browser"
 	@$(PY) -m pytest -q tests/test_pages.py
+	@echo "== a chapter in JupyterLab"
+	@$(PY) -m pytest -q tests/test_lab.py --lab $(or $(NAME),distances/metric_structure)
 
 # An environment of its own, and networks of its own: other versions would train others.
 colab_folder := $(CURDIR)/_build/colab

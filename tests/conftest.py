@@ -25,6 +25,16 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("book")
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--lab",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="run this chapter in JupyterLab, in a browser (distances/rulers; all: each of them)",
+    )
+
+
 def pytest_collection_modifyitems(items):
     if torch.cuda.is_available():
         return

@@ -773,10 +773,25 @@ def test_normal_form_drops_what_a_run_or_an_editor_left():
         "cell_type": "code",
         "execution_count": None,
         "id": "cell-001",
-        "metadata": {"tags": ["hide-input"]},
+        "metadata": {"jupyter": {"source_hidden": True}, "tags": ["hide-input"]},
         "outputs": [],
         "source": "1 + 1",
     }
+
+
+def test_what_the_book_folds_is_folded_in_jupyterlab():
+    hidden = {"source_hidden": True}
+    opened = cell("x", jupyter=hidden | {"outputs_hidden": True}, tags=["raises-exception"])
+    given = book("# Title", cell("x", tags=["hide-input"]), opened, cell("x", jupyter=hidden))
+    made = [c["metadata"] for c in normalize.normal(given)["cells"]]
+    assert made == [
+        {},
+        {"tags": ["hide-input"], "jupyter": hidden},
+        {"tags": ["raises-exception"]},
+        {},
+    ]
+    text = cell("words", "markdown", tags=["hide-input"])
+    assert normalize.normal(book(text))["cells"][0]["metadata"] == {"tags": ["hide-input"]}
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_it_prints_where_it_comes_from(folder):
 class Table(html.parser.HTMLParser):
     def __init__(self, source):
         super().__init__()
-        self.open, self.text, self.tags = [], [], []
+        self.open, self.text, self.tags, self.looks = [], [], [], []
         self.feed(source)
         self.close()
         assert self.open == []
@@ -116,6 +116,7 @@ class Table(html.parser.HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.open.append(tag)
         self.tags.append((tag, dict(attrs).get("scope")))
+        self.looks += [dict(attrs).get("style")] * (tag in ("th", "td"))
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -131,6 +132,8 @@ def test_its_html_is_a_table_with_values_and_origin(folder):
     table = Table(kept._repr_html_())
     assert table.text[0].startswith("Kept result demo: not computed on this page")
     cells = dict(zip(table.text[1::2], table.text[2::2], strict=True))
+    # JupyterLab sets each cell to the right, so what the table says is not heard there.
+    assert set(table.looks) == {"text-align: left; vertical-align: top"}
     assert cells["note"] == "a < b"
     assert cells["auc"] == "0.875"
     assert cells["by"] == "{trained: 0.5, 1.5}"

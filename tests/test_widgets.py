@@ -1,6 +1,7 @@
 """The living figures: what they say in Python, what stands in the page, what a browser shows."""
 
 import base64
+import html
 import io
 import json
 import math
@@ -709,6 +710,13 @@ def test_numbers_of_the_page_have_four_digits():
 # ---- panels for a live kernel ----------------------------------------------------------------
 
 
+def pictured(panel):
+    """The picture of a panel: its bytes and its alt text."""
+    *_, picture, _ = panel.children
+    found = re.fullmatch(r'<img alt="([^"]+)" .*base64,([^"]+)">', picture.value)
+    return base64.b64decode(found[2]), html.unescape(found[1])
+
+
 def test_the_panel_of_distances_answers_its_menus():
     pytest.importorskip("ipywidgets", reason="no ipywidgets here: it comes with the extra book")
     x = torch.randn(20, 5, generator=torch.Generator().manual_seed(0))
@@ -716,12 +724,19 @@ def test_the_panel_of_distances_answers_its_menus():
     net = MLP((5, 8, 2))
     panel = explore(net, x, y)
     layer, which, picture, said = panel.children
-    first = bytes(picture.value)
+    first, alt = pictured(panel)
     assert first.startswith(b"\x89PNG") and said.value.startswith('<p aria-live="polite">linear1')
     layer.value, which.value = "logits", "within a class"
-    assert picture.value != first
+    later, other = pictured(panel)
+    assert later != first
+    # What one sees is said of the state that is shown.
+    assert alt.startswith("Scatter of pairs of all classes: the distance in linear1 upward")
+    assert other.startswith("Scatter of pairs within a class: the distance in logits upward")
     d, e = (distances.pairwise(v) for v in (x, models.representations(net, x)["logits"]))
-    r = float(distances.correlation(d, e, where=distances.within_class(y)))
+    same = distances.within_class(y)
+    assert f"from {three(float(e[same].min()))} to {three(float(e[same].max()))}, against" in other
+    assert f"from {three(float(d[same].min()))} to {three(float(d[same].max()))}." in other
+    r = float(distances.correlation(d, e, where=same))
     assert f"logits, pairs within a class: correlation of distances {r:.3f};" in said.value
 
 
@@ -729,13 +744,15 @@ def test_the_panel_of_a_plane_says_what_the_plane_says():
     pytest.importorskip("ipywidgets", reason="no ipywidgets here: it comes with the extra book")
     panel = explore(wall(), POINTS, LABELS, part="plane")
     across, up, radius, picture, said = panel.children
-    before = picture.value
+    before, alt = pictured(panel)
     across.value, up.value, radius.value = 0.3, 0.4, 1.0
     state = plane(wall()).at(across.value, up.value, radius=radius.value)
     nearest, share = state.numbers["nearest"], 100 * state.numbers["share"]
     assert f"nearest boundary at {three(nearest)} units; directions to" in said.value
     assert f"directions to the rival {three(share)} %." in said.value
-    assert picture.value != before
+    later, other = pictured(panel)
+    assert later != before and other != alt
+    assert f"the point at ({three(across.value)}, {three(up.value)}) lies in " in other
 
 
 def test_where_ipywidgets_is_missing_a_sentence_stands(monkeypatch):

@@ -6,6 +6,7 @@
 Normal form: format 4.5, stable cell ids, no outputs, no counts, no widget state, no metadata of
 editors. The one exception are the cells of claims and report card columns: they carry the fixed
 line that they show on every machine, made here from their source and never recorded by a run.
+What the book folds (the tag `hide-input`) is folded in JupyterLab, too.
 """
 
 import argparse
@@ -28,6 +29,8 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+# The book reads the tag, JupyterLab the metadata `jupyter.source_hidden`.
+FOLDED = "hide-input"
 CELL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 MAGIC = re.compile(r"^(\s*)[%!].*$", re.MULTILINE)
 
@@ -105,6 +108,8 @@ def _cell(cell: dict) -> dict:
     if tags := cell.get("metadata", {}).get("tags"):
         made["metadata"]["tags"] = list(dict.fromkeys(tags))
     if cell["cell_type"] == "code":
+        if FOLDED in (tags or ()):
+            made["metadata"]["jupyter"] = {"source_hidden": True}
         made |= {"execution_count": None, "outputs": []}
         if fixed := fixed_line(source):
             kind, key = fixed

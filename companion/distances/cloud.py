@@ -180,8 +180,6 @@ def _nearest(x, k):
     block = max(1, _ENTRIES // len(x))
     if len(x) <= block:
         return pairwise(x).topk(k + 1, largest=False).values[:, 1:]
-    near = [
-        pairwise(rows, x).topk(k + 1, largest=False).values[:, 1:]
-        for rows in bar(x.split(block), label="nearest neighbours", unit="block")
-    ]
+    with bar(x.split(block), label="nearest neighbours", unit="block") as blocks:
+        near = [pairwise(rows, x).topk(k + 1, largest=False).values[:, 1:] for rows in blocks]
     return torch.cat(near)

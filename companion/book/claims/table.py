@@ -17,6 +17,10 @@ CAPTION = (
 )
 
 
+# On each cell, since JupyterLab sets its own cells to the right and in the middle.
+LOOK = "text-align: left; vertical-align: top"
+
+
 def beside(kept: object) -> None:
     """Show the claims checked so far as a table, those of a kept run beside those of this one.
 
@@ -112,12 +116,12 @@ def _html(records: list[dict], kept: object) -> str:
     # fits on a phone, a row with a sentence and three intervals does not.
     width = max(len(_runs(one, kept)) for one in records)
     blocks = "".join(_block(one, _runs(one, kept), width) for one in records)
-    head = '<th scope="col">test</th><th scope="col">this run</th>'
+    head = "".join(f'<th scope="col" style="{LOOK}">{word}</th>' for word in ("test", "this run"))
     if width > 1:
-        head += f'<th scope="colgroup" colspan="{width - 1}">kept</th>'
+        head += f'<th scope="colgroup" colspan="{width - 1}" style="{LOOK}">kept</th>'
     caption = f"{html.escape(_origin(kept))} {CAPTION}"
     return (
-        '<div class="ng-claims" style="overflow-x: auto"><table style="text-align: left">'
+        '<div class="ng-claims" style="overflow-x: auto"><table>'
         f"<caption>{caption}</caption><thead><tr>{head}</tr></thead>{blocks}</table></div>"
     )
 
@@ -133,13 +137,16 @@ def _block(one: dict, runs: list[tuple[str, dict]], width: int) -> str:
     for name, cells in rows:
         tag = "strong" if name == "verdict" else "span"
         filled = cells + [""] * (width - len(cells))
-        lines += f'<tr><th scope="row" style="font-weight: normal">{html.escape(name)}</th>'
-        lines += "".join(f"<td><{tag}>{html.escape(cell)}</{tag}></td>" for cell in filled)
+        lines += f'<tr><th scope="row" style="{LOOK}; font-weight: normal">'
+        lines += f"{html.escape(name)}</th>"
+        lines += "".join(
+            f'<td style="{LOOK}"><{tag}>{html.escape(cell)}</{tag}></td>' for cell in filled
+        )
         lines += "</tr>"
     return (
-        f'<tbody style="vertical-align: top"><tr><th scope="rowgroup" colspan="{width + 1}" '
-        f'style="font-weight: normal; padding-top: 0.8em">{anchor}: {html.escape(one["says"])} '
-        f"({html.escape(one['paper'])})</th></tr>{lines}</tbody>"
+        f'<tbody><tr><th scope="rowgroup" colspan="{width + 1}" '
+        f'style="{LOOK}; font-weight: normal; padding-top: 0.8em">{anchor}: '
+        f"{html.escape(one['says'])} ({html.escape(one['paper'])})</th></tr>{lines}</tbody>"
     )
 
 

@@ -61,7 +61,7 @@ class Kept:
         values = "".join(_row(word, _brief(value)) for word, value in self.values.items())
         origin = "".join(_row(word, text) for word, text in self._origin())
         return (
-            '<div class="ng-kept" style="overflow-x: auto"><table style="text-align: left">'
+            '<div class="ng-kept" style="overflow-x: auto"><table>'
             f"<caption>Kept result {self.name}: not computed on this page, but read from a file "
             f"made on {self.date}.</caption><tbody>{values}</tbody><tbody>{origin}</tbody>"
             "</table></div>"
@@ -238,7 +238,10 @@ def _check_json(value: object, where: str) -> None:
 
 
 def _row(word: str, text: str) -> str:
-    return f'<tr><th scope="row">{html.escape(word)}</th><td>{html.escape(text)}</td></tr>'
+    # On each cell, since JupyterLab sets its own cells to the right and in the middle.
+    look = 'style="text-align: left; vertical-align: top"'
+    cells = f'<th scope="row" {look}>{html.escape(word)}</th><td {look}>{html.escape(text)}</td>'
+    return f"<tr>{cells}</tr>"
 
 
 def _brief(value: object, inside: bool = False) -> str:

@@ -6,6 +6,7 @@ Explained in `book/distances/metric_structure`.
 
 __all__ = ["explore"]
 
+import base64
 import html
 import importlib
 from collections.abc import Callable
@@ -78,15 +79,22 @@ def explore(
 
 
 def _panel(
-    widgets: ModuleType, controls: dict[str, object], answer: Callable[..., tuple[bytes, str]]
+    widgets: ModuleType, controls: dict[str, object], answer: Callable[..., tuple[bytes, str, str]]
 ) -> object:
-    """Controls above, picture and sentence below; every change asks for new ones."""
-    picture = widgets.Image(format="png", layout={"max_width": "30rem"})
-    said = widgets.HTML()
+    """Controls above, picture and sentence below; every change asks for new ones.
+
+    `answer` gives the picture, what one sees on it, and what is said below it.
+    """
+    # Not the picture widget of ipywidgets, which has no alt text.
+    picture, said = widgets.HTML(), widgets.HTML()
 
     def changed(_=None) -> None:
         given = {name: control.value for name, control in controls.items()}
-        picture.value, sentence = answer(**given)
+        drawn, alt, sentence = answer(**given)
+        picture.value = (
+            f'<img alt="{html.escape(alt)}" style="width: 100%; max-width: 30rem; height: auto" '
+            f'src="data:image/png;base64,{base64.b64encode(drawn).decode()}">'
+        )
         said.value = f'<p aria-live="polite">{html.escape(sentence)}</p>'
 
     for control in controls.values():
@@ -102,7 +110,7 @@ def _distances(widgets: ModuleType, model: nn.Module, x: Tensor, y: Tensor) -> o
     within = distances.within_class(y)
     upper = torch.ones_like(within).triu(1)
 
-    def answer(layer: str, pairs: str) -> tuple[bytes, str]:
+    def answer(layer: str, pairs: str) -> tuple[bytes, str, str]:
         after = distances.pairwise(layers[layer])
         where = within if pairs == "within a class" else ~torch.eye(len(x), dtype=torch.bool)
         where = where.to(upper.device)
@@ -118,7 +126,12 @@ def _distances(widgets: ModuleType, model: nn.Module, x: Tensor, y: Tensor) -> o
             f"stretched by {float(low):.3g} to {float(high):.3g}; CKA of all samples "
             f"{float(alike):.3f}."
         )
-        return _scatter(before, after, drawn, layer), sentence
+        alt = (
+            f"Scatter of pairs {pairs}: the distance in {layer} upward, from "
+            f"{_range(after, where)}, against the distance of the inputs, from "
+            f"{_range(before, where)}."
+        )
+        return _scatter(before, after, drawn, layer), alt, sentence
 
     return _panel(
         widgets,
@@ -130,6 +143,10 @@ def _distances(widgets: ModuleType, model: nn.Module, x: Tensor, y: Tensor) -> o
         },
         answer,
     )
+
+
+def _range(d: Tensor, where: Tensor) -> str:
+    return " to ".join(three(float(end)) for end in d[where].aminmax())
 
 
 def _scatter(before: Tensor, after: Tensor, drawn: dict[str, Tensor], layer: str) -> bytes:
@@ -149,13 +166,19 @@ def _plane(widgets: ModuleType, model: nn.Module, x: Tensor, y: Tensor) -> objec
     figure = Plane(model, points=x, labels=y, caption="a panel", alt="a panel")
     left, right, bottom, top = figure.field.window
 
-    def answer(across: float, up: float, **settings: float) -> tuple[bytes, str]:
+    def answer(across: float, up: float, **settings: float) -> tuple[bytes, str, str]:
         state = figure.at(across, up, **settings)
         told = [f"decision function F {three(state.value)} logits"]
         told += [
             f"{one.name} {one.text(state.numbers, figure.field.unit)}" for one in figure.overlays
         ]
-        return figure.still(state), f"{figure.names[state.own]}; {'; '.join(told)}."
+        own, rival = figure.names[state.own], figure.names[1 - state.own]
+        alt = (
+            f"A plane in the two colours of {figure.names[0]} and {figure.names[1]}, with "
+            f"{len(x)} points of data; the point at ({three(across)}, {three(up)}) lies in {own}, "
+            f"and around it is drawn what leads to {rival}."
+        )
+        return figure.still(state), alt, f"{own}; {'; '.join(told)}."
 
     def slider(name: str, low: float, high: float, value: float) -> object:
         return widgets.FloatSlider(
