@@ -6,20 +6,26 @@ how many samples go through it at once, `threads` how many threads work on them.
 chapter, explained in `book/distances/metric_structure`.
 """
 
+import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["borrowed", "chunks", "refuse_logits", "refuse_nan", "threads"]
+__all__ = ["borrowed", "chunks", "few_threads", "refuse_logits", "refuse_nan", "threads"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # Numbers held at once by one chunk: 2**24 float32 values are 64 MiB, small beside any network.
 BUDGET = 2**24
 
-# Multiply-adds in one matrix product that keep one thread busy: with fewer, a second thread costs
-# more than it does. Measured by `benchmarks/threads.py`.
+# Multiply-adds in one matrix product that keep one thread busy. A second thread saves at most half
+# the time on a quiet machine; beside one other program it costs twice the time at twice this
+# product, and up to a hundred times at the products of small networks: `benchmarks/threads.py`.
 BUSY = 2**30
 
 
@@ -195,6 +201,33 @@ def threads(weights: Iterable[Tensor], shape: Sequence[int]) -> Iterator[int]:
         torch.set_num_threads(before)
         with _lock:
             _blocks.pop()
+
+
+def few_threads(measure: Callable[P, R]) -> Callable[P, R]:
+    """The same instrument, on as many `threads` as help with the largest tensor it is given.
+
+    Args:
+        measure: A function of tensors, which compares each sample with each other: its work counts
+            as pairs of samples times numbers in a sample.
+
+    Returns:
+        A function that is called as this one.
+
+    >>> @few_threads
+    ... def working(x):
+    ...     return torch.get_num_threads()
+    >>> working(torch.rand(5, 3))
+    1
+    """
+
+    @functools.wraps(measure)
+    def measured(*args: P.args, **options: P.kwargs) -> R:
+        given = [one for one in (*args, *options.values()) if isinstance(one, Tensor)]
+        largest = sorted(given, key=Tensor.numel)[-1:]
+        with threads(largest, largest[0].shape if largest else ()):
+            return measure(*args, **options)
+
+    return measured
 
 
 def _largest_product(weights: list[Tensor], shape: Sequence[int]) -> int:

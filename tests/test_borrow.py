@@ -1,14 +1,16 @@
 """The borrowed model comes back as it was, and unmeasurable models are refused."""
 
+import inspect
 import threading
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from companion import attacks, ensembles, training
-from companion.borrow import BUDGET, BUSY, borrowed, chunks, refuse_logits, threads
+from companion import attacks, distances, ensembles, training
+from companion.borrow import BUDGET, BUSY, borrowed, chunks, few_threads, refuse_logits, threads
 from companion.decision import DecisionFunction
 
 
@@ -265,3 +267,35 @@ def test_stacked_networks_are_fitted_on_one_thread(four, monkeypatch) -> None:
     )
     assert seen == {1}
     assert many.logits(x).shape == (2, 20, 2)
+
+
+def test_distances_of_few_samples_are_measured_on_one_thread(four) -> None:
+    seen = set()
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+            seen.add(torch.get_num_threads())
+            return operation(*args, **(kwargs or {}))
+
+    x, y = torch.rand(60, 5), torch.arange(60) % 2
+    with Watch():
+        d = distances.pairwise(x)
+        distances.correlation(d, d)
+        distances.intrinsic_dimension(x)
+        distances.procrustes(x, x)
+        distances.nearest(x, y)
+    assert seen == {1}
+
+
+def test_every_ruler_chooses_its_threads() -> None:
+    rulers = [getattr(distances, name) for name in distances.__all__ if name != "within_class"]
+    named = [ruler for ruler in rulers if inspect.isfunction(ruler)]
+    assert len(named) > 9
+    assert all("@few_threads" in inspect.getsource(ruler) for ruler in named)
+
+
+def test_many_samples_are_measured_on_many_threads(four) -> None:
+    working = few_threads(lambda x, *, y=None: torch.get_num_threads())
+    small, large, huge = (torch.empty(n, 2**10) for n in (60, 2**12, 2**14))
+    assert [working(small), working(large), working(small, y=huge)] == [1, 4, 4]
+    assert working(0) == 4

@@ -1,6 +1,7 @@
 """What a network does to the distances of labelled samples, against SciPy and plain loops."""
 
 import dataclasses
+import inspect
 
 import numpy as np
 import pytest
@@ -154,4 +155,4 @@ def test_a_ratio_needs_both_kinds_of_pairs(labels):
 
 def test_every_sample_needs_a_label():
     with pytest.raises(ValueError, match=r"there are 3 samples and y has shape \(2,\)"):
-        distances.nearest.__wrapped__(torch.rand(3, 2), torch.tensor([0, 0]))
+        inspect.unwrap(distances.nearest)(torch.rand(3, 2), torch.tensor([0, 0]))

@@ -1,5 +1,6 @@
 """Rulers between two representations: what each is sold for, and that it has no more than that."""
 
+import inspect
 import math
 
 import pytest
@@ -354,7 +355,7 @@ def test_the_sentence_for_nan(ruler):
     with pytest.raises(ValueError, match=r"^x holds values that are NaN"):
         ruler(broken, x)
     with pytest.raises(TypeError, match=r"z holds torch.int64 values"):
-        ruler.__wrapped__(x, torch.ones(9, 3, dtype=torch.int64))
+        inspect.unwrap(ruler)(x, torch.ones(9, 3, dtype=torch.int64))
 
 
 # --- devices -------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int, Real
 from torch import Tensor, nn
 
+from companion.borrow import few_threads
 from companion.distances.metric import pairwise, within_class
 from companion.distances.pairs import correlation
 from companion.models import representations
@@ -74,6 +75,7 @@ class Neighbours:
         return f"Neighbours(of {len(self.own)} samples; medians: own {own}, other {other} away)"
 
 
+@few_threads
 def nearest(x: Float[Tensor, "n ..."], y: Int[Tensor, " n"]) -> Neighbours:
     """How far away the nearest other sample of the same class lies, and that of another class.
 
@@ -111,6 +113,7 @@ def nearest(x: Float[Tensor, "n ..."], y: Int[Tensor, " n"]) -> Neighbours:
     return Neighbours(own, other, own_place, other_place)
 
 
+@few_threads
 def between_within(d: Real[Tensor, "n n"], y: Int[Tensor, " n"]) -> Float[Tensor, ""]:
     """Mean distance of two samples of different label over that of two of equal label (no unit).
 
@@ -141,6 +144,7 @@ def between_within(d: Real[Tensor, "n n"], y: Int[Tensor, " n"]) -> Float[Tensor
     return d[different].to(dtype).mean() / d[same].to(dtype).mean()
 
 
+@few_threads
 def through(
     model: nn.Module,
     x: Float[Tensor, "n ..."],
@@ -183,6 +187,7 @@ def through(
     return fates
 
 
+@few_threads
 def lost(
     x: Float[Tensor, "n ..."],
     before: Float[Tensor, "n ..."],

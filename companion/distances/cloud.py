@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from companion.borrow import few_threads
 from companion.distances.metric import flat, float64, pairwise, refuse_nan
 from companion.progress import bar
 
@@ -44,6 +45,7 @@ class Dimension:
         return iter((self.dimension, self.low, self.high))
 
 
+@few_threads
 def intrinsic_dimension(
     x: Float[Tensor, "n ..."], *, method: Literal["two_nn", "levina_bickel"] = "two_nn"
 ) -> Dimension:
@@ -113,6 +115,7 @@ def intrinsic_dimension(
     return Dimension(degrees / (2 * total), low, high, copies)
 
 
+@few_threads
 def neural_collapse(z: Float[Tensor, "n ..."], y: Int[Tensor, " n"]) -> Float[Tensor, ""]:
     """NC1: the spread within classes in units of the spread between their means, 0 when collapsed.
 

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from companion.borrow import few_threads
+
 __all__ = ["pairwise", "within_class"]
 
 # Rows of one block of squared distances. 320 keep the block in the cache and still feed the
@@ -24,6 +26,7 @@ _CANCELS = {torch.float32: 1e-8, torch.float64: 1e-4}
 _DIRECT = "donot_use_mm_for_euclid_dist"
 
 
+@few_threads
 def pairwise(
     x: Float[Tensor, "n ..."], other: Float[Tensor, "m ..."] | None = None
 ) -> Float[Tensor, "n m"]:

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Real
 from torch import Tensor
 
+from companion.borrow import few_threads
 from companion.distances.metric import at_hand, float64
 
 __all__ = ["Distortion", "correlation", "distortion"]
@@ -37,6 +38,7 @@ class Distortion:
         return iter((self.low, self.high))
 
 
+@few_threads
 def correlation(
     d: Real[Tensor, "n m"],
     e: Real[Tensor, "n m"],
@@ -92,6 +94,7 @@ def correlation(
     return r.clamp(-1, 1).where(exists, torch.nan).to(_result(d, e))
 
 
+@few_threads
 def distortion(
     d: Real[Tensor, "n m"],
     e: Real[Tensor, "n m"],
@@ -310,9 +313,8 @@ def _selected_quantiles(d, e, where, quantiles):
     stretch.partition(np.unique((below, above)))
     pairs = torch.from_numpy(np.stack((stretch[below], stretch[above])))
     if torch.is_grad_enabled() and (d.requires_grad or e.requires_grad):
-        found = [_stretch_of_value(d, e, where, value) for value in pairs.flatten()]
-        pairs = torch.stack(found).view(2, 2)
-    pairs = pairs.double()
+        pairs = torch.stack([_stretch_of_value(d, e, where, value) for value in pairs.flatten()])
+    pairs = pairs.view(2, 2).double()
     between = pairs[0].lerp(pairs[1], torch.from_numpy(places - below))
     low, high = pairs[0].where(pairs[0] == pairs[1], between)  # infinite ones have no difference
     return low, high, left_out
@@ -336,10 +338,8 @@ def _sorted_quantiles(d, e, where, quantiles):
     if not stretch.numel():
         return *(stretch.sum() * torch.nan,) * 2, left_out
     if tuple(quantiles) == (0, 1):
-        bounds = [
-            stretch.where(counted, torch.inf).amin(),
-            stretch.where(counted, -torch.inf).amax(),
-        ]
+        lows, highs = (stretch.where(counted, other) for other in (torch.inf, -torch.inf))
+        bounds = [lows.amin(), highs.amax()]
     else:
         ordered, bounds = stretch.where(counted, torch.inf).flatten().sort().values, []
         for share in quantiles:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from companion.borrow import few_threads
 from companion.distances.metric import at_hand, centred, flat, float64, refuse_constant, refuse_nan
 
 __all__ = ["Procrustes", "cka", "procrustes"]
@@ -70,6 +71,7 @@ class Procrustes:
         return f"Procrustes(residual={residual}, scale={scale}, rotation {shape})"
 
 
+@few_threads
 def cka(
     x: Float[Tensor, "n ..."], z: Float[Tensor, "n ..."], *, unbiased: bool = False
 ) -> Float[Tensor, ""]:
@@ -128,6 +130,7 @@ def cka(
     return (xz / xx.sqrt() / zz.sqrt()).to(dtype)
 
 
+@few_threads
 def procrustes(
     x: Float[Tensor, "n ..."], z: Float[Tensor, "n ..."], *, scale: bool = False
 ) -> Procrustes:
