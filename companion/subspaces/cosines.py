@@ -7,6 +7,7 @@ that the transpose undoes it. Explained where the frequencies are used,
 
 import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -30,24 +31,26 @@ EVERY = slice(None)
 
 
 @functools.lru_cache(maxsize=64)
-def _matrix(n: int) -> np.ndarray:
-    """T (n, n) in float64; the angle is reduced in whole numbers, so that no digit is lost."""
+def _matrix(n: int, dtype: str = "float64") -> np.ndarray:
+    """T (n, n); the angle is reduced in whole numbers, so that no digit is lost."""
     k, i = np.ogrid[:n, :n]
     t = np.cos(math.pi / (2 * n) * ((2 * i + 1) * k % (4 * n))) * math.sqrt(2 / n)
     t[0] = math.sqrt(1 / n)
-    return t
+    return t.astype(dtype)
 
 
 @functools.lru_cache(maxsize=64)
-def _flip(n: int) -> np.ndarray:
+def _flip(n: int, dtype: str) -> np.ndarray:
     """T^T R T (n, n) with R the reversal of all frequencies: symmetric, its own inverse."""
     t = _matrix(n)
-    return t.T @ t[::-1]
+    return (t.T @ t[::-1]).astype(dtype)
 
 
-def _beside(values: np.ndarray, x: Tensor) -> Tensor:
-    """The numbers in the dtype of x and on its device, which is not waited for."""
-    return torch.from_numpy(values).to(x.dtype).to(x.device, non_blocking=True)
+def _beside(made: Callable[[int, str], np.ndarray], n: int, x: Tensor, rows: Rows) -> Tensor:
+    """Rows of a matrix in the dtype of x and on its device, which is not waited for."""
+    # Kept as arrays and not as tensors: those would belong to the mode that they were made in.
+    values = made(n, "float64" if x.dtype == torch.float64 else "float32")[rows]
+    return torch.from_numpy(values).to(x.device, non_blocking=True)
 
 
 def rows_of(n: int, x: Tensor, rows: Rows = EVERY) -> Tensor:
@@ -65,7 +68,7 @@ def rows_of(n: int, x: Tensor, rows: Rows = EVERY) -> Tensor:
     tensor([[ 0.7071,  0.7071],
             [ 0.7071, -0.7071]])
     """
-    return _beside(_matrix(n)[rows], x)
+    return _beside(_matrix, n, x, rows)
 
 
 def reflection(n: int, x: Tensor) -> Tensor:
@@ -82,7 +85,7 @@ def reflection(n: int, x: Tensor) -> Tensor:
     tensor([[ 1.,  0.],
             [ 0., -1.]])
     """
-    return _beside(_flip(n), x)
+    return _beside(_flip, n, x, EVERY)
 
 
 def analysis(x: Tensor, rows: Rows = EVERY, columns: Rows = EVERY) -> Tensor:
@@ -97,7 +100,7 @@ def analysis(x: Tensor, rows: Rows = EVERY, columns: Rows = EVERY) -> Tensor:
         (m, r, c).
     """
     high, wide = x.shape[-2:]
-    return (rows_of(high, x, rows) @ x) @ rows_of(wide, x, columns).T
+    return _both(rows_of(high, x, rows), x, rows_of(wide, x, columns).T)
 
 
 def synthesis(
@@ -115,7 +118,7 @@ def synthesis(
     Returns:
         (m, high, wide).
     """
-    return (rows_of(high, c, rows).T @ c) @ rows_of(wide, c, columns)
+    return _both(rows_of(high, c, rows).T, c, rows_of(wide, c, columns))
 
 
 def flipped(x: Tensor) -> Tensor:
@@ -128,7 +131,14 @@ def flipped(x: Tensor) -> Tensor:
         (m, h, w).
     """
     high, wide = x.shape[-2:]
-    return (reflection(high, x) @ x) @ reflection(wide, x)
+    return _both(reflection(high, x), x, reflection(wide, x))
+
+
+def _both(left: Tensor, x: Tensor, right: Tensor) -> Tensor:
+    """left @ x @ right for each of the matrices x (m, h, w)."""
+    # The fastest of five ways on one thread: image by image, then all rows in one product.
+    down = left.expand(len(x), *left.shape).bmm(x)
+    return (down.flatten(0, 1) @ right).view(*down.shape[:2], right.shape[1])
 
 
 def refuse_no_numbers(x: Tensor, name: str = "x") -> None:

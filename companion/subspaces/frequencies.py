@@ -47,7 +47,7 @@ def dct(x: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n h w"]:
             [0., 0.]])
     """
     refuse_no_images(x)
-    return analysis(_pictures(x)).reshape(x.shape).to(x.dtype)
+    return analysis(_pictures(x)).view(x.shape).to(x.dtype)
 
 
 def inverse_dct(c: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n h w"]:
@@ -70,7 +70,7 @@ def inverse_dct(c: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n h w"]:
             [1., 1.]])
     """
     refuse_no_images(c)
-    return synthesis(_pictures(c), *c.shape[-2:]).reshape(c.shape).to(c.dtype)
+    return synthesis(_pictures(c), *c.shape[-2:]).view(c.shape).to(c.dtype)
 
 
 def low_pass(x: Float[Tensor, "*n h w"], size: int) -> Float[Tensor, "*n h w"]:
@@ -179,7 +179,7 @@ def flip_frequencies(x: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n h w"]:
             [-1.,  1.]])
     """
     refuse_no_images(x)
-    return flipped(_pictures(x)).reshape(x.shape).to(x.dtype)
+    return flipped(_pictures(x)).view(x.shape).to(x.dtype)
 
 
 def _pictures(x: Tensor) -> Tensor:
@@ -200,4 +200,4 @@ def _kept(x: Tensor, size: int, chosen: Callable[[int], slice]) -> Tensor:
     rows: Rows = EVERY if size == high else chosen(high)
     columns: Rows = EVERY if size == wide else chosen(wide)
     c = analysis(_pictures(x), rows, columns)
-    return synthesis(c, high, wide, rows, columns).reshape(x.shape)
+    return synthesis(c, high, wide, rows, columns).view(x.shape)

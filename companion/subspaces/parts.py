@@ -116,7 +116,7 @@ class Frequencies:
         """
         _, high, wide = self.shape
         images = synthesis(c.flatten(0, 1), high, wide, self.rows, self.columns)
-        return images.reshape(len(c), self.ambient)
+        return images.view(len(c), self.ambient)
 
     def basis(self) -> Tensor:
         """An orthonormal basis (D, k), float64, one wave per frequency."""

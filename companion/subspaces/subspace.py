@@ -113,7 +113,8 @@ class Subspace:
                 flattened, where frequencies are kept.
 
         Returns:
-            As x: shape, dtype, device. The rest, x minus it, stands at right angles to it.
+            In the shape and dtype of x and on its device. The rest, x minus it, stands at right
+            angles to it.
 
         Raises:
             TypeError: For anything but a tensor of floating-point numbers.
