@@ -29,6 +29,7 @@ __all__ = [
     "progress",
     "run",
     "storage",
+    "subspaces",
     "training",
 ]
 

@@ -12,6 +12,7 @@ from companion import plots as plots
 from companion import progress as progress
 from companion import run as run
 from companion import storage as storage
+from companion import subspaces as subspaces
 from companion import training as training
 
 __all__: list[str]

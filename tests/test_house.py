@@ -242,9 +242,13 @@ def test_imports_go_downward_only():
         ("distances/__init__.py", "from companion import training"),
         ("decision/__init__.py", "from companion import training"),
         ("decision/gaps.py", "from companion import distances"),
+        ("subspaces/parts.py", "from companion import distances"),
+        ("subspaces/parts.py", "from companion import decision"),
+        ("decision/gaps.py", "from companion import subspaces"),
         ("training/__init__.py", "from companion import decision"),
         ("ensembles.py", "from companion import decision"),
         ("ensembles.py", "from companion import distances"),
+        ("ensembles.py", "from companion import subspaces"),
         ("plots/__init__.py", "from companion.book import claims"),
         ("book/claims/__init__.py", "from companion.book import results"),
         (
@@ -313,7 +317,7 @@ def test_the_lines_of_a_function_are_counted_without_its_docstring(tmp_path):
 
 def test_importing_the_package_imports_nothing_heavy():
     light = ("storage", "models", "datasets", "distances", "training", "ensembles")
-    light += ("isometry", "attacks", "decision", "run", "book.claims")
+    light += ("isometry", "attacks", "decision", "subspaces", "run", "book.claims")
     rooms = [f"companion.{room}" for room in light]
     heavy = ["sklearn", "scipy", "torchvision", "matplotlib", "seaborn", "IPython", "pandas"]
     code = (

@@ -33,12 +33,19 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.fixture(scope="module")
-def address():
-    # A short path, since kernels may open sockets below it.
-    with tempfile.TemporaryDirectory(prefix="lab") as folder:
-        cache = lab.fresh_cache(Path(folder) / "cache")
-        with lab.jupyterlab(Path(folder), cache) as address:
-            yield address
+def cache(tmp_path_factory):
+    return lab.fresh_cache(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def address(cache):
+    # One for each chapter, since JupyterLab opens again what was open; a short path, since kernels
+    # may open sockets below it.
+    with (
+        tempfile.TemporaryDirectory(prefix="lab") as folder,
+        lab.jupyterlab(Path(folder), cache) as address,
+    ):
+        yield address
 
 
 @pytest.fixture(scope="module")
