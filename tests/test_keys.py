@@ -41,7 +41,7 @@ def loop_with(old: str, new: str) -> list[str]:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("    step = 0\n", "    step = 1\n"),
+        ("step, meter = 0, ", "step, meter = 1, "),
         ("step / total)", "step / (total + 1))"),
         ("set_to_none=True", "set_to_none=False"),
         ("meter.epoch()\n            if", "if"),
