@@ -173,8 +173,7 @@ test: checked
 	@$(PY) -m pytest -q -n 2
 	@echo "== every chapter as a test (digits)"
 	@chapters="$$($(PY) tools/chapters.py)" && if test -n "$$chapters"; then \
-	  $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax \
-	  --nbval-current-env $$chapters; \
+	  $(PY) -m pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env $$chapters; \
 	  else echo "no chapter yet"; fi
 
 # The pages of the last book, one browser after another, so that what it prints stays together.
@@ -200,7 +199,7 @@ colab:
 	@COMPANION_CACHE="$(colab_folder)/cache" $(colab_python) tools/references.py digits
 	@echo "== every chapter with Colab's versions (digits)"
 	@COMPANION_CACHE="$(colab_folder)/cache" $(colab_python) -m pytest -q -n 2 --dist loadfile \
-	  --no-loadscope-reorder --nbval-lax --nbval-current-env $$($(colab_python) tools/chapters.py)
+	  --nbval-lax --nbval-current-env $$($(colab_python) tools/chapters.py)
 
 # The image of Binder, by the program that Binder uses, and a reader's first chapter in it.
 binder_python := "$(CURDIR)/_build/binder/bin/python"

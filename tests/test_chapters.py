@@ -21,7 +21,7 @@ from pybtex.richtext import Text
 
 import keep
 import normalize
-from chapters import ROOT, chapters, longest_first
+from chapters import ROOT, chapters
 from companion import run
 from companion.book import claims
 from execute import execute, selected
@@ -861,19 +861,6 @@ def test_chapters_are_the_notebooks_of_the_table_of_contents(tmp_path):
     for name in ("a.ipynb", "b/c.ipynb", "d.md", "left_out.ipynb"):
         (tmp_path / name).touch()
     assert chapters(tmp_path) == [tmp_path / "a.ipynb", tmp_path / "b" / "c.ipynb"]
-
-
-def test_what_takes_longest_is_executed_first(tmp_path):
-    sizes = {"a": 20, "b": 300, "c": 100}
-    paths = [tmp_path / name for name in sizes]
-    for path in paths:
-        path.write_text("x" * sizes[path.name])
-    assert [path.name for path in longest_first(paths)] == ["b", "c", "a"]
-    script = subprocess.run(
-        [sys.executable, ROOT / "tools" / "chapters.py"], capture_output=True, text=True
-    )
-    named = [(ROOT / name).stat().st_size for name in script.stdout.split()]
-    assert named == sorted((path.stat().st_size for path in CHAPTERS), reverse=True)
 
 
 def test_a_chapter_is_selected_by_the_name_a_reader_uses():

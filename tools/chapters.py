@@ -1,6 +1,6 @@
 """The chapters of the book: the notebooks that _toc.yml names, in reading order.
 
-Run as a script, it prints them one a line, relative to the repository, the longest first.
+Run as a script, it prints them one a line, relative to the repository.
 """
 
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-__all__ = ["ROOT", "chapters", "longest_first"]
+__all__ = ["ROOT", "chapters"]
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -18,15 +18,6 @@ def chapters(root: Path = ROOT) -> list[Path]:
     toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
     paths = [root / f"{name.removesuffix('.ipynb')}.ipynb" for name in _names(toc)]
     return [path for path in paths if path.is_file()]
-
-
-def longest_first(paths: list[Path]) -> list[Path]:
-    """The same notebooks by the size of their files, the largest first.
-
-    Whoever executes two at a time ends soonest so: what takes long is not left for the end, and
-    the largest files are those that take longest.
-    """
-    return sorted(paths, key=lambda path: path.stat().st_size, reverse=True)
 
 
 def _names(entry: dict) -> Iterator[str]:
@@ -39,5 +30,5 @@ def _names(entry: dict) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    for chapter in longest_first(chapters()):
+    for chapter in chapters():
         print(chapter.relative_to(ROOT).as_posix())

@@ -23,7 +23,7 @@ from jupyter_cache.base import CacheBundleIn, JupyterCacheAbstract
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 import kernels
-from chapters import ROOT, chapters, longest_first
+from chapters import ROOT, chapters
 from companion import run
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
@@ -69,7 +69,7 @@ def execute(paths: list[Path], root: Path = ROOT, *, workers: int = 2) -> list[s
     """
     # Now, since what is edited while the chapters run belongs to their next execution.
     caches = {path: _cache(root, path) for path in paths}
-    missing = longest_first([path for path in paths if not _cached(caches[path], path)])
+    missing = [path for path in paths if not _cached(caches[path], path)]
     for path in paths:
         if path not in missing:
             print(f"{_name(path, root)}: from the cache", flush=True)
