@@ -1,7 +1,8 @@
 """One thread against as many as there are, for networks from small to large.
 
-Claim: below `borrow.BUSY` multiply-adds in the largest matrix product a second thread is not worth
-what it costs, and is a disaster where other programs are at work. One step of Adam is timed.
+Claim: below twice `borrow.BUSY` multiply-adds in the largest matrix product, what a second thread
+saves on a quiet machine, half the time at most, is less than what it costs beside one other
+program. One step of Adam is timed; run it both ways.
 """
 
 import os

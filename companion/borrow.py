@@ -28,6 +28,10 @@ BUDGET = 2**24
 # product, and up to a hundred times at the products of small networks: `benchmarks/threads.py`.
 BUSY = 2**30
 
+# Weights above which a network is not called small: what its layers do with them, at each word of
+# a text or each patch of an image, is not to be told from their number.
+LARGE = 2**22
+
 
 @contextmanager
 def borrowed(
@@ -167,7 +171,8 @@ def threads(weights: Iterable[Tensor], shape: Sequence[int]) -> Iterator[int]:
     Small matrix products are done before a second thread has begun, and where other programs are
     at work each of them waits for it: a small network is then many times slower on two threads
     than on one. One thread for each `BUSY` multiply-adds of the largest product, at least one and
-    at most as many as there were. Inside another block nothing changes.
+    at most as many as there were. With more than `LARGE` weights, and inside another block,
+    nothing changes.
 
     Args:
         weights: The parameters of the network, or of several stacked ones. Without any, or where
@@ -186,7 +191,8 @@ def threads(weights: Iterable[Tensor], shape: Sequence[int]) -> Iterator[int]:
     True
     """
     weights = list(weights)
-    if _here.inside or not weights or not len(shape) or weights[0].device.type != "cpu":
+    known = len(shape) and 0 < sum(weight.numel() for weight in weights) <= LARGE
+    if _here.inside or not known or weights[0].device.type != "cpu":
         yield torch.get_num_threads()
         return
     with _lock:

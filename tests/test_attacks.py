@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -139,7 +139,6 @@ def test_a_step_and_a_start_of_ones_own():
 # --- what every attack keeps ---------------------------------------------------------------------
 
 
-@settings(max_examples=30)
 @given(
     st.integers(0, 50),
     st.floats(0, 3),

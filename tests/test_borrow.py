@@ -206,6 +206,16 @@ def test_where_nothing_is_known_nothing_changes(four, weights, shape) -> None:
         assert inside == torch.get_num_threads() == 4
 
 
+@pytest.mark.parametrize("blocks, chosen", [(1, 1), (5, 4)])
+def test_a_large_network_keeps_its_threads_also_with_few_samples(four, blocks, chosen) -> None:
+    net = nn.Sequential(*(Seen(1024, 1024) for _ in range(blocks)))
+    x, y = torch.rand(6, 1024), torch.arange(6) % 2
+    with borrowed(net, x):
+        assert torch.get_num_threads() == chosen
+    distances.through(net, x, y, layers=["0"])
+    assert net[0].noted == {chosen}
+
+
 def test_the_outermost_block_decides_and_an_error_changes_nothing(four) -> None:
     small, large = [torch.empty(3, 3)], [torch.empty(2**10, 2**10)]
     with threads(large, (2**12, 2)) as alone:
@@ -288,9 +298,11 @@ def test_distances_of_few_samples_are_measured_on_one_thread(four) -> None:
 
 
 def test_every_ruler_chooses_its_threads() -> None:
-    rulers = [getattr(distances, name) for name in distances.__all__ if name != "within_class"]
+    # One mask, and a network, which chooses for itself: a large one may have few samples.
+    others = ("within_class", "through")
+    rulers = [getattr(distances, name) for name in distances.__all__ if name not in others]
     named = [ruler for ruler in rulers if inspect.isfunction(ruler)]
-    assert len(named) > 9
+    assert len(named) > 8
     assert all("@few_threads" in inspect.getsource(ruler) for ruler in named)
 
 

@@ -405,6 +405,15 @@ def test_random_subspaces_are_uniform(inside):
     assert (mean - expected).abs().max() < 5 * 0.5 / number**0.5
 
 
+def test_a_random_line_of_the_plane_has_no_preferred_angle():
+    # Drawn from a cube the lines turn to its corners: the mean of cos 4t is then 3 - pi.
+    lines = [random((2,), 1, seed=seed, dtype=torch.float64).basis()[:, 0] for seed in range(2000)]
+    across, up = torch.stack(lines).T
+    angle = torch.atan2(up, across)
+    # Four standard errors of a mean of 2,000 cosines, whose variance is 1/2.
+    assert abs(float((4 * angle).cos().mean())) < 4 * (0.5 / 2000) ** 0.5
+
+
 # ---- devices ---------------------------------------------------------------------------------
 
 

@@ -144,7 +144,6 @@ def between_within(d: Real[Tensor, "n n"], y: Int[Tensor, " n"]) -> Float[Tensor
     return d[different].to(dtype).mean() / d[same].to(dtype).mean()
 
 
-@few_threads
 def through(
     model: nn.Module,
     x: Float[Tensor, "n ..."],
